@@ -1,0 +1,1 @@
+//! The configuration file: its raw shape, its validation, its schema.

@@ -1,0 +1,143 @@
+//! The whole core on one page: what is known becomes what is answered, with its reasons.
+//!
+//! [`decide`] is what `serve`, `demo` and `backtest` run; they differ in where measurements come from and who says what
+//! time it is. The [`Decision`] is the one struct that log, RPC, pages and metrics show; nobody derives it anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::forecast::{Fitted, Known, Observation};
+use crate::guard::{self, Applied, Freshness, Rung, Situation, State};
+use crate::plan::{self, Plan};
+use crate::series::Series;
+use crate::time::Timestamp;
+use crate::units::{Load, Quantile, Replicas};
+
+/// Decisions are made on instants that are multiples of this since the epoch, so that every replica makes the same ones.
+pub const DECIDE_EVERY: Duration = Duration::from_secs(15);
+
+/// How a target is to be scaled: everything an operator decides, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// Demand into replicas.
+    pub plan: plan::Options,
+    /// What is allowed.
+    pub guard: guard::Options,
+}
+
+/// What is known at the moment of a decision.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// Demand that will not change any more.
+    pub settled: &'a Series,
+    /// The newest slot that has ended but may still change. It may only raise an answer.
+    pub provisional: Option<Observation>,
+    /// The newest instant measurement.
+    pub live: Option<Observation>,
+    /// The model in force.
+    pub model: Option<&'a dyn Fitted>,
+}
+
+/// What was decided, from what, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// For which target.
+    pub target: Arc<str>,
+    /// The instant decided for.
+    pub at: Timestamp,
+    /// From when on this is the answer.
+    pub effective_from: Timestamp,
+    /// Where on the staleness ladder.
+    pub rung: Rung,
+    /// The newest measurement, however old.
+    pub observed: Option<Observation>,
+    /// What that measurement needs.
+    pub reactive_need: Option<Replicas>,
+    /// The plan, also while it is not followed.
+    pub plan: Option<Plan>,
+    /// Each rule that changed the number, in order.
+    pub applied: Vec<Applied>,
+    /// What is allowed, and answered; `None` when no number is honest.
+    pub guarded: Option<Replicas>,
+}
+
+/// Decides at `now`. The second result is the state for the next decision.
+pub fn decide(
+    target: &Arc<str>,
+    now: Timestamp,
+    evidence: &Evidence<'_>,
+    policy: &Policy,
+    state: &State,
+) -> (Decision, State) {
+    let newest = newest(evidence);
+    let freshness = Freshness::of(newest, now, policy.guard.stale_after);
+    let reactive_need = newest.map(|observation| Replicas::bearing(observation.load, policy.plan.capacity));
+
+    let live = match freshness {
+        Freshness::Fresh => evidence.live,
+        Freshness::Stale => None,
+    };
+    let known = Known { settled: evidence.settled, origin: evidence.settled.end(), live };
+    let plan_at = |quantile| {
+        evidence.model.and_then(|model| plan::for_lead_time(now, model, &known, &policy.plan, quantile))
+    };
+    let raised = Quantile::P99.get().max(policy.plan.quantile.get());
+    let plan = plan_at(policy.plan.quantile);
+    let plan_raised = match freshness {
+        Freshness::Fresh => None,
+        Freshness::Stale => Quantile::try_new(raised).ok().and_then(plan_at),
+    };
+
+    let situation = Situation {
+        now,
+        freshness,
+        reactive_need,
+        planned: plan.as_ref().map(|plan| plan.replicas),
+        planned_raised: plan_raised.as_ref().map(|plan| plan.replicas),
+        options: &policy.guard,
+    };
+    let (ruling, state) = guard::apply(&situation, state);
+    let decision = Decision {
+        target: Arc::clone(target),
+        at: now,
+        effective_from: now,
+        rung: ruling.rung,
+        observed: newest,
+        reactive_need,
+        plan: plan_raised.or(plan),
+        applied: ruling.applied,
+        guarded: ruling.guarded,
+    };
+    (decision, state)
+}
+
+/// The newest measurement; a provisional one counts only where it is the larger, for it may only raise an answer.
+fn newest(evidence: &Evidence<'_>) -> Option<Observation> {
+    let step = evidence.settled.step();
+    let settled = evidence.settled.newest().map(|(slot, load)| Observation { at: step.end(slot), load });
+    let sure = [settled, evidence.live].into_iter().flatten().max_by_key(|observation| observation.at);
+    let raise = evidence.provisional.filter(|observation| {
+        sure.is_none_or(|sure| observation.at + step.duration() > sure.at && observation.load > sure.load)
+    });
+    match (sure, raise) {
+        (Some(sure), Some(raise)) => Some(Observation { at: sure.at.max(raise.at), load: raise.load }),
+        (sure, raise) => sure.or(raise),
+    }
+}
+
+impl Decision {
+    /// Whether the target should be running at all; `None` when that is not known.
+    pub fn active(&self) -> Option<bool> {
+        self.guarded.map(|replicas| replicas > Replicas(0))
+    }
+
+    /// Age of the newest measurement at the moment of the decision.
+    pub fn observed_age(&self) -> Option<Duration> {
+        self.observed.map(|observation| (self.at - observation.at).to_std().unwrap_or_default())
+    }
+
+    /// The newest measured load.
+    pub fn observed_load(&self) -> Option<Load> {
+        self.observed.map(|observation| observation.load)
+    }
+}

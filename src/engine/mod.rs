@@ -1,0 +1,13 @@
+//! The middle of the house: one tick fetches, appends, decides and publishes; it owns the ports and nothing that
+//! implements them.
+//!
+//! Every target has one worker, the only owner of its state. State goes out as a [`Published`] snapshot, which RPCs and
+//! pages read without waiting for anybody.
+
+mod board;
+mod ports;
+mod target;
+
+pub use board::{Board, NoDecision, Published};
+pub use ports::{Clock, DecisionLog, History, MetricSource, Sample};
+pub use target::{Demand, ScaledObject, Target};

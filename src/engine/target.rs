@@ -1,0 +1,56 @@
+//! What a worker works for: a target with its demand, its owner and its policy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use crate::decision::Policy;
+use crate::time::Step;
+
+/// The one ScaledObject that may ask for a target.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ScaledObject {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::fmt::Display for ScaledObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What is measured, where and how finely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// The name of the metrics source in the configuration.
+    pub source: String,
+    /// The query, in the source's language.
+    pub query: String,
+    /// Spacing of the grid.
+    pub step: Step,
+    /// How long after its end a slot may still change.
+    pub settle_lag: Duration,
+    /// How much history to fetch at start.
+    pub history: Duration,
+    /// The unit of the load, for people.
+    pub unit: String,
+}
+
+/// A target of the configuration, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Its name, which trigger metadata carry.
+    pub name: Arc<str>,
+    /// Who may ask for it.
+    pub scaled_object: ScaledObject,
+    /// What is measured.
+    pub demand: Demand,
+    /// The customers' wall clock.
+    pub timezone: Tz,
+    /// How it is scaled.
+    pub policy: Policy,
+}

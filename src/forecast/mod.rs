@@ -1,0 +1,142 @@
+//! Demand ahead of time, with honest uncertainty.
+//!
+//! An unfitted [`Forecaster`] and a [`Fitted`] model are different types: a fit is heavy and rare, a forecast from newest
+//! points is cheap and happens with every answer. Which points may be used is said by [`Known`], and nothing after its
+//! origin can change a forecast. This module never reads replica counts, or it would learn from its own output.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::series::Series;
+use crate::time::{Slot, Step, Timestamp};
+use crate::units::{Load, Quantile};
+
+/// How far ahead a forecast reaches: long enough for a night and a day without a metrics source.
+pub const HORIZON: Duration = Duration::from_secs(48 * 3600);
+
+/// A fit is renewed this often, at instants that every replica shares. A model speaks of [`HORIZON`] beyond the fit that
+/// follows it, so a late refit costs nothing.
+pub const REFIT_EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// Why there is no forecast.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// An answer of its own, not a zero: until then only the reactive floor speaks.
+    #[error(
+        "the history is too short to forecast from: {measured_hours} h of {needed_hours} h are measured; \
+         until then the target scales reactively"
+    )]
+    TooShort {
+        /// Hours of demand measured so far.
+        measured_hours: i64,
+        /// Hours of demand the first fit needs.
+        needed_hours: i64,
+    },
+}
+
+/// One measured load and the instant it was evaluated at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Observation {
+    /// The instant.
+    pub at: Timestamp,
+    /// The load.
+    pub load: Load,
+}
+
+/// What is known when a forecast is made, and nothing later.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Settled demand. Slots from `origin` on are not looked at.
+    pub settled: &'a Series,
+    /// The first slot that is not known yet.
+    pub origin: Slot,
+    /// A measurement newer than the last settled slot, if there is one.
+    pub live: Option<Observation>,
+}
+
+/// Something that learns from history.
+pub trait Forecaster: Send + Sync {
+    /// Learns from the slots of `history` before `origin`.
+    ///
+    /// # Errors
+    /// [`Error::TooShort`] when there is too little to learn from.
+    fn fit(&self, history: &Series, origin: Slot) -> Result<Box<dyn Fitted>, Error>;
+}
+
+/// Something that has learned.
+pub trait Fitted: Send + Sync + std::fmt::Debug {
+    /// Quantiles of demand for each slot of `targets`, in the unit of the series.
+    ///
+    /// The result has one row per slot and one column per entry of `levels`, finite, at least zero, and never
+    /// decreasing along a row when `levels` ascend. `None` when a slot lies beyond what the model can speak of:
+    /// before the origin, or more than [`HORIZON`] after it, or outside what the fit covers.
+    fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast>;
+
+    /// The first slot the fit did not see.
+    fn origin(&self) -> Slot;
+}
+
+/// What a forecast of one slot is made of, in the unit of the series; the parts add up to the median before calibration.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Components {
+    /// The usual demand of this slot of the week.
+    pub profile: f64,
+    /// What the newest points add or take away, faded with lead.
+    pub level: f64,
+}
+
+/// Quantiles of demand over a run of slots.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecast {
+    /// The end of the last instant of known demand.
+    pub origin: Timestamp,
+    step: Step,
+    first: Slot,
+    levels: usize,
+    loads: Vec<f64>,
+    components: Vec<Components>,
+}
+
+/// The forecast of one slot.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Row<'a> {
+    /// The slot.
+    pub slot: Slot,
+    /// Demand, a column per level asked for.
+    pub loads: &'a [f64],
+    /// What it is made of.
+    pub components: Components,
+}
+
+impl Forecast {
+    /// An empty forecast from `origin`, to be filled with [`Forecast::push`].
+    pub(crate) fn new(origin: Timestamp, step: Step, first: Slot, levels: usize) -> Self {
+        Self { origin, step, first, levels, loads: Vec::new(), components: Vec::new() }
+    }
+
+    /// Adds the next slot. Rows are made legal here, once for every model: finite, at least zero, never decreasing.
+    pub(crate) fn push(&mut self, loads: impl IntoIterator<Item = f64>, components: Components) {
+        let mut floor = 0.0_f64;
+        for load in loads.into_iter().take(self.levels) {
+            floor = floor.max(Load::saturating(load).get());
+            self.loads.push(floor);
+        }
+        self.components.push(components);
+    }
+
+    /// The spacing.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// Each slot's forecast, in order.
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = Row<'_>> + '_ {
+        self.components.iter().zip(self.loads.chunks_exact(self.levels)).enumerate().map(
+            |(index, (components, loads))| Row {
+                slot: self.first.plus(i64::try_from(index).unwrap_or(i64::MAX)),
+                loads,
+                components: *components,
+            },
+        )
+    }
+}

@@ -1,0 +1,116 @@
+//! From what is wanted to what is allowed: an ordered list of named rules, each saying from, to and why.
+//!
+//! Trust and the staleness ladder choose the proposal; then the scale-down hold and the reactive floor may raise it, and
+//! the bounds come last. Floors only raise. The law that everything here serves, for any input:
+//!
+//! ```text
+//! guarded >= min(max, max(min, known reactive need))
+//! ```
+//!
+//! No rule reads the forecast; no rule can be skipped by an earlier one.
+
+mod rules;
+mod staleness;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::time::Timestamp;
+use crate::units::Replicas;
+
+pub use rules::{Ruling, Situation, apply};
+pub use staleness::{Freshness, Rung};
+
+/// Whether the statistical forecast may move replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It is computed and shown, and the answer is the reactive need.
+    Shadow,
+    /// It moves replicas.
+    Active,
+}
+
+/// The operator's limits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Never fewer.
+    pub min: Replicas,
+    /// Never more.
+    pub max: Replicas,
+    /// A proposal counts for this long, so that one low reading does not take pods away.
+    pub scale_down_hold: Duration,
+    /// A measurement older than this is stale.
+    pub stale_after: Duration,
+    /// Shadow or active.
+    pub mode: Mode,
+}
+
+/// A rule that can change the number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// The forecast is in shadow: the reactive need is proposed instead.
+    Shadow,
+    /// There is no plan: the reactive need is proposed.
+    NoPlan,
+    /// Measurements are stale: the plan is read at a raised quantile.
+    RaisedQuantile,
+    /// A recent, larger proposal still counts.
+    ScaleDownHold,
+    /// Not fewer than what the newest measurement needs.
+    ReactiveFloor,
+    /// Measurements are stale: not fewer than what the last one needed.
+    FrozenFloor,
+    /// Not fewer than the configured minimum.
+    Min,
+    /// Not more than the configured maximum.
+    Max,
+}
+
+impl Rule {
+    /// Every rule, in the order in which they are applied.
+    pub const ALL: [Self; 8] = [
+        Self::Shadow,
+        Self::NoPlan,
+        Self::RaisedQuantile,
+        Self::ScaleDownHold,
+        Self::ReactiveFloor,
+        Self::FrozenFloor,
+        Self::Min,
+        Self::Max,
+    ];
+
+    /// Its name in logs, metrics and pages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shadow => "shadow",
+            Self::NoPlan => "no_plan",
+            Self::RaisedQuantile => "raised_quantile",
+            Self::ScaleDownHold => "scale_down_hold",
+            Self::ReactiveFloor => "reactive_floor",
+            Self::FrozenFloor => "frozen_floor",
+            Self::Min => "min",
+            Self::Max => "max",
+        }
+    }
+}
+
+/// One rule that changed the number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    /// Which.
+    pub rule: Rule,
+    /// The number before; `None` when there was no number.
+    pub from: Option<Replicas>,
+    /// The number after.
+    pub to: Replicas,
+    /// Why, as a sentence fragment for a human.
+    pub why: String,
+}
+
+/// What the guard remembers: the proposals of the last hold window, and nothing older.
+///
+/// A replica that starts now folds the same window from history and then answers as one that has run for a month.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct State {
+    proposals: VecDeque<(Timestamp, Replicas)>,
+}

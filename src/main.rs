@@ -1,0 +1,3 @@
+//! The tidetable binary.
+
+fn main() {}
