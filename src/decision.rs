@@ -16,6 +16,10 @@ use crate::units::{Load, Quantile, Replicas};
 /// Decisions are made on instants that are multiples of this since the epoch, so that every replica makes the same ones.
 pub const DECIDE_EVERY: Duration = Duration::from_secs(15);
 
+/// From the instant decided for to the instant from which the decision is the answer: time for every replica to have
+/// asked, decided and published, so that they switch together.
+pub const PUBLISH_DELAY: Duration = Duration::from_secs(6);
+
 /// How a target is to be scaled: everything an operator decides, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -100,7 +104,7 @@ pub fn decide(
     let decision = Decision {
         target: Arc::clone(target),
         at: now,
-        effective_from: now,
+        effective_from: now + PUBLISH_DELAY,
         rung: ruling.rung,
         observed: newest,
         reactive_need,

@@ -5,9 +5,15 @@
 //! pages read without waiting for anybody.
 
 mod board;
+mod fitting;
+mod metrics;
 mod ports;
 mod target;
+mod worker;
 
 pub use board::{Board, NoDecision, Published};
+pub use fitting::FitPool;
+pub use metrics::Metrics;
 pub use ports::{Clock, DecisionLog, History, MetricSource, Sample};
 pub use target::{Demand, ScaledObject, Target};
+pub use worker::{Shared, Worker};

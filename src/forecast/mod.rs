@@ -4,12 +4,19 @@
 //! points is cheap and happens with every answer. Which points may be used is said by [`Known`], and nothing after its
 //! origin can change a forecast. This module never reads replica counts, or it would learn from its own output.
 
+mod conformal;
+mod level;
+mod profile;
+mod weekly;
+
 use std::ops::Range;
 use std::time::Duration;
 
 use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
+
+pub use weekly::Weekly;
 
 /// How far ahead a forecast reaches: long enough for a night and a day without a metrics source.
 pub const HORIZON: Duration = Duration::from_secs(48 * 3600);
@@ -69,7 +76,8 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
     ///
     /// The result has one row per slot and one column per entry of `levels`, finite, at least zero, and never
     /// decreasing along a row when `levels` ascend. `None` when a slot lies beyond what the model can speak of:
-    /// before the origin, or more than [`HORIZON`] after it, or outside what the fit covers.
+    /// before the origin, more than [`HORIZON`] after it, begun more than that after the newest measurement, or outside
+    /// what the fit covers.
     fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast>;
 
     /// The first slot the fit did not see.

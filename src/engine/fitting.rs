@@ -1,0 +1,125 @@
+//! Where and when fits happen: on a rayon pool of their own, never on the runtime's threads, from data that ends at an
+//! instant which every replica derives from the target's name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::forecast::{self, Fitted, Forecaster, REFIT_EVERY};
+use crate::series::Series;
+use crate::time::{Slot, Step, Timestamp};
+
+/// From the end of a fit's data being settled to its being in force on every replica: far longer than a fit takes.
+const IN_FORCE_AFTER: Duration = Duration::from_secs(60);
+
+/// The threads that fit.
+#[derive(Debug)]
+pub struct FitPool {
+    threads: rayon::ThreadPool,
+}
+
+impl FitPool {
+    /// A pool that leaves one core to the answers, where there is more than one.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub fn try_new() -> Result<Self, rayon::ThreadPoolBuildError> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(cores.saturating_sub(1).max(1));
+        builder.thread_name(|index| format!("fit-{index}")).build().map(|threads| Self { threads })
+    }
+
+    /// Starts a fit from what `history` holds before `origin`.
+    pub(super) fn start(&self, forecaster: Arc<dyn Forecaster>, history: Series, origin: Slot) -> Fitting {
+        let (done, outcome) = oneshot::channel();
+        self.threads.spawn(move || {
+            // The worker may be gone, then nobody wants the model.
+            let _ = done.send(forecaster.fit(&history, origin));
+        });
+        Fitting { origin, outcome }
+    }
+}
+
+/// A fit under way.
+#[derive(Debug)]
+pub(super) struct Fitting {
+    pub(super) origin: Slot,
+    outcome: oneshot::Receiver<Result<Box<dyn Fitted>, forecast::Error>>,
+}
+
+/// What has come of a fit.
+pub(super) enum Progress {
+    /// It goes on.
+    Running(Fitting),
+    /// It is done.
+    Done(Slot, Result<Box<dyn Fitted>, forecast::Error>),
+    /// Its thread died; the message is in the log of the panic.
+    Died,
+}
+
+impl Fitting {
+    /// Waits for the fit, but not longer than `patience`.
+    pub(super) async fn wait(mut self, patience: Duration) -> Progress {
+        match tokio::time::timeout(patience, &mut self.outcome).await {
+            Ok(Ok(outcome)) => Progress::Done(self.origin, outcome),
+            Ok(Err(_)) => Progress::Died,
+            Err(_) => Progress::Running(self),
+        }
+    }
+}
+
+/// When a target refits: every [`REFIT_EVERY`], at a phase of its own, so that a thousand targets do not fit at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cadence {
+    step: Step,
+    every: i64,
+    phase: i64,
+}
+
+impl Cadence {
+    pub(super) fn of(target: &str, step: Step) -> Self {
+        let every = step.slots_in(REFIT_EVERY);
+        Self { step, every, phase: i64::try_from(name_hash(target) % every.unsigned_abs()).unwrap_or(0) }
+    }
+
+    /// The first slot that the newest due fit may not see, given that slots before `settled_end` are settled.
+    pub(super) fn origin(&self, settled_end: Slot) -> Slot {
+        Slot((settled_end.0 - self.phase).div_euclid(self.every) * self.every + self.phase)
+    }
+
+    /// From when on a fit with this origin is in force.
+    pub(super) fn in_force_at(&self, origin: Slot, settle_lag: Duration) -> Timestamp {
+        self.step.start(origin) + settle_lag + IN_FORCE_AFTER
+    }
+}
+
+/// FNV-1a: the same on every replica and in every version, which the standard library's hasher does not promise.
+pub(super) fn name_hash(name: &str) -> u64 {
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_replica_fits_at_the_same_slot_whenever_it_starts() {
+        let cadence = Cadence::of("payments-api", Step::MINUTE);
+        let origin = cadence.origin(Slot(30_000_000));
+        assert!(origin <= Slot(30_000_000) && origin.plus(360) > Slot(30_000_000));
+        for later in 0..360 - Slot(30_000_000).since(origin) {
+            assert_eq!(cadence.origin(Slot(30_000_000).plus(later)), origin);
+        }
+        assert_eq!(cadence.origin(origin.plus(360)), origin.plus(360));
+    }
+
+    #[test]
+    fn targets_do_not_all_fit_at_once() {
+        let origins: std::collections::BTreeSet<_> = (0..100)
+            .map(|k| Cadence::of(&format!("target-{k}"), Step::MINUTE).origin(Slot(30_000_000)))
+            .collect();
+        assert!(origins.len() > 60, "{}", origins.len());
+    }
+}

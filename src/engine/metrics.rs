@@ -1,0 +1,69 @@
+//! What the engine counts.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    target: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FetchLabels {
+    target: String,
+    call: &'static str,
+    outcome: &'static str,
+}
+
+/// Counters of ticks, fetches and fits.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    ticks: Counter,
+    fetches: Family<FetchLabels, Counter>,
+    fits: Family<OutcomeLabels, Counter>,
+    tick_duration: Histogram,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            ticks: Counter::default(),
+            fetches: Family::default(),
+            fits: Family::default(),
+            tick_duration: Histogram::new(exponential_buckets(1e-4, 4.0, 10)),
+        }
+    }
+}
+
+impl Metrics {
+    /// Registers everything.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("ticks", "Decisions made", self.ticks.clone());
+        registry.register("fetches", "Queries sent to metrics sources", self.fetches.clone());
+        registry.register("fits", "Models fitted", self.fits.clone());
+        registry.register_with_unit(
+            "tick_duration",
+            "From asking for a measurement to publishing the decision",
+            Unit::Seconds,
+            self.tick_duration.clone(),
+        );
+    }
+
+    pub(super) fn ticked(&self, took: std::time::Duration) {
+        self.ticks.inc();
+        self.tick_duration.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn fetched(&self, target: &str, call: &'static str, ok: bool) {
+        let outcome = if ok { "ok" } else { "error" };
+        self.fetches.get_or_create(&FetchLabels { target: target.into(), call, outcome }).inc();
+    }
+
+    pub(super) fn fitted(&self, target: &str, outcome: &'static str) {
+        self.fits.get_or_create(&OutcomeLabels { target: target.into(), outcome }).inc();
+    }
+}
