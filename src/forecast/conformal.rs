@@ -74,15 +74,27 @@ impl Spread {
         Self { scale, borders, scores }
     }
 
-    /// What has to be added to `point` to reach `quantile`.
-    pub(super) fn above(&self, point: f64, quantile: Quantile) -> f64 {
-        let scores = &self.scores[pool(&self.borders, point)];
+    /// The load that is not exceeded with probability `quantile` when the point forecast is `point`.
+    ///
+    /// A larger point never gives a smaller load: where a busier pool is the narrower one, what the calmer pool says at
+    /// its upper border stands until the busier one has caught up. Without that, a larger measurement could take pods
+    /// away.
+    pub(super) fn reach(&self, point: f64, quantile: Quantile) -> f64 {
+        let own = pool(&self.borders, point);
+        let calmer = (0..own).map(|calmer| (calmer, self.borders[calmer]));
+        calmer
+            .chain([(own, point)])
+            .map(|(pool, at)| at + self.score(pool, quantile) * self.scale.of(at))
+            .fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    fn score(&self, pool: usize, quantile: Quantile) -> f64 {
         let level = quantile.get().clamp(LEVELS[0], LEVELS[LEVELS.len() - 1]);
         let after = LEVELS.partition_point(|kept| *kept < level).clamp(1, LEVELS.len() - 1);
         let (low, high) = (LEVELS[after - 1], LEVELS[after]);
         let share = (level - low) / (high - low);
-        let score = scores[after - 1] + (scores[after] - scores[after - 1]) * share;
-        score * self.scale.of(point)
+        let scores = &self.scores[pool];
+        scores[after - 1] + (scores[after] - scores[after - 1]) * share
     }
 }
 
@@ -120,8 +132,19 @@ mod tests {
         let idle = (0..500).map(|_| Miss { point: 0.0, load: 0.0 });
         let busy = (0..500).map(|k| Miss { point: 100.0, load: 50.0 + f64::from(k % 100) });
         let spread = Spread::of(&idle.chain(busy).collect::<Vec<_>>(), Scale { mean: 50.0, offset: 1.5 });
-        assert!(spread.above(0.0, Quantile::P95).abs() < 1e-9);
-        assert!((spread.above(100.0, Quantile::P95) - 45.0).abs() < 1.5);
+        assert!(spread.reach(0.0, Quantile::P95).abs() < 1e-9);
+        assert!((spread.reach(100.0, Quantile::P95) - 145.0).abs() < 1.5);
+    }
+
+    #[test]
+    fn a_larger_point_never_reaches_less() {
+        // Calm slots are far less sure than busy ones.
+        let calm = (0..300_i32).map(|k| Miss { point: 20.0, load: f64::from(k % 90) });
+        let busy = (0..300_i32).map(|k| Miss { point: f64::from(40 + k), load: f64::from(40 + k) });
+        let spread = Spread::of(&calm.chain(busy).collect::<Vec<_>>(), Scale { mean: 60.0, offset: 1.8 });
+        let reached: Vec<f64> = (0..400).map(|point| spread.reach(f64::from(point), Quantile::P95)).collect();
+        assert!(reached.is_sorted());
+        assert!((reached[350] - 350.0).abs() < 1.0, "{}", reached[350]);
     }
 
     #[test]
@@ -133,9 +156,9 @@ mod tests {
         for point in [0.0, 3.0, 20.0, 36.0, 500.0] {
             let mut last = f64::NEG_INFINITY;
             for percent in 1..100 {
-                let above = spread.above(point, Quantile::try_new(f64::from(percent) / 100.0).unwrap());
-                assert!(above >= last);
-                last = above;
+                let reached = spread.reach(point, Quantile::try_new(f64::from(percent) / 100.0).unwrap());
+                assert!(reached >= last);
+                last = reached;
             }
         }
     }

@@ -43,8 +43,11 @@ impl Windows {
     }
 }
 
-/// A log ratio beyond this says no more: e⁵ is a burst to 148 times the profile.
+/// What is believed of the present moves the profile by at most e⁵, a burst to 148 times the usual.
 const CLIP: f64 = 5.0;
+
+/// Bound of a single ratio, only so that it stays finite: clipped tighter, a larger measurement could count for less.
+const FINITE: f64 = 700.0;
 
 /// How unusual the present is, each part relative to the slower one, so that a missing one is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -121,7 +124,7 @@ impl Sum {
 
     fn log_ratio(&self, offset: f64) -> Option<f64> {
         let offset = offset * self.slots;
-        (self.slots > 0.0).then(|| ((self.load + offset) / (self.usual + offset)).ln().clamp(-CLIP, CLIP))
+        (self.slots > 0.0).then(|| ((self.load + offset) / (self.usual + offset)).ln().clamp(-FINITE, FINITE))
     }
 }
 

@@ -118,12 +118,12 @@ pub struct Row<'a> {
 
 impl Forecast {
     /// An empty forecast from `origin`, to be filled with [`Forecast::push`].
-    pub(crate) fn new(origin: Timestamp, step: Step, first: Slot, levels: usize) -> Self {
+    pub fn new(origin: Timestamp, step: Step, first: Slot, levels: usize) -> Self {
         Self { origin, step, first, levels, loads: Vec::new(), components: Vec::new() }
     }
 
     /// Adds the next slot. Rows are made legal here, once for every model: finite, at least zero, never decreasing.
-    pub(crate) fn push(&mut self, loads: impl IntoIterator<Item = f64>, components: Components) {
+    pub fn push(&mut self, loads: impl IntoIterator<Item = f64>, components: Components) {
         let mut floor = 0.0_f64;
         for load in loads.into_iter().take(self.levels) {
             floor = floor.max(Load::saturating(load).get());

@@ -213,7 +213,7 @@ impl Fitted for FittedWeek {
             let point = moved(usual, unusual.believed(&weights), self.offset);
             let quantiles = levels
                 .iter()
-                .map(|level| point + mix(near.spread.above(point, *level), far.spread.above(point, *level)));
+                .map(|level| mix(near.spread.reach(point, *level), far.spread.reach(point, *level)));
             forecast.push(quantiles, Components { profile: usual, level: point - usual });
         }
         Some(forecast)
