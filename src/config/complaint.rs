@@ -1,0 +1,101 @@
+//! What is wrong with a configuration file: where, at which key, and what to do about it.
+//!
+//! A complaint never quotes a secret: what stands in a URL, under an unknown key or in a header is named by its path, not
+//! repeated. Complaints are collected, never thrown: an operator who has made six mistakes learns of six in one run.
+
+use std::fmt;
+
+/// A line and a column of the file, both from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The line.
+    pub line: u64,
+    /// The column, in characters.
+    pub column: u64,
+}
+
+/// The way from the root of the file to a key, as in `targets.payments-api.replicas.max`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct KeyPath(Vec<String>);
+
+impl KeyPath {
+    /// The whole file.
+    pub(super) fn root() -> Self {
+        Self::default()
+    }
+
+    /// The key `name` below this one.
+    pub(super) fn key(&self, name: &str) -> Self {
+        let mut segments = self.0.clone();
+        segments.push(name.to_owned());
+        Self(segments)
+    }
+
+    /// The item `index` of this list.
+    pub(super) fn item(&self, index: usize) -> Self {
+        self.key(&index.to_string())
+    }
+
+    /// Its keys and indices.
+    pub(super) fn segments(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("."))
+    }
+}
+
+/// One mistake in a configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// Where it stands, when that is known.
+    pub place: Option<Place>,
+    /// The key it is about; empty when it is about the file.
+    pub(super) path: KeyPath,
+    /// What was found and what to do, as a lower-case fragment.
+    pub message: String,
+}
+
+/// Everything that is wrong with one configuration file, in the order of its lines.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Complaints {
+    file: String,
+    all: Vec<Complaint>,
+}
+
+impl Complaints {
+    /// The complaints about the file that is called `file`; there is at least one.
+    pub(super) fn new(file: &str, mut all: Vec<Complaint>) -> Self {
+        assert!(!all.is_empty(), "nothing to complain of");
+        all.sort_by_key(|complaint| complaint.place);
+        Self { file: file.to_owned(), all }
+    }
+
+    /// Each complaint.
+    pub fn iter(&self) -> impl Iterator<Item = &Complaint> {
+        self.all.iter()
+    }
+}
+
+impl fmt::Display for Complaints {
+    /// One line per complaint: `file:line:column: key.path: what is wrong; what to do`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, complaint) in self.all.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{}:", self.file)?;
+            if let Some(Place { line, column }) = complaint.place {
+                write!(f, "{line}:{column}:")?;
+            }
+            if !complaint.path.segments().is_empty() {
+                write!(f, " {}:", complaint.path)?;
+            }
+            write!(f, " {}", complaint.message)?;
+        }
+        Ok(())
+    }
+}

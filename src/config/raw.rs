@@ -1,0 +1,250 @@
+//! The configuration file as it is written: texts, numbers and options, nothing checked.
+//!
+//! These types are the file's one description: the JSON schema is generated from them, doc comments and examples
+//! included, and complaints quote it. Every field is an `Option`, also where the schema demands a value, so that a file
+//! with mistakes can still be read and each of its other keys checked. A key that nothing reads has no place here.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+/// The configuration of tidetable: where to listen, where measurements come from and what is to be scaled.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(title = "tidetable configuration")]
+pub(super) struct Config {
+    /// Where tidetable listens.
+    pub(super) server: Option<Server>,
+    /// Metrics sources, by a name of your choice that targets refer to.
+    #[schemars(required, extend("minProperties" = 1))]
+    pub(super) sources: Option<BTreeMap<String, Source>>,
+    /// What is scaled, by the name that the trigger metadata of a ScaledObject carries: 1 to 59 of a-z, 0-9 and "-".
+    #[schemars(required, extend("minProperties" = 1))]
+    pub(super) targets: Option<BTreeMap<String, Target>>,
+}
+
+/// Where tidetable listens.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Server {
+    /// Address for KEDA's gRPC calls; 0.0.0.0:50051 unless given.
+    #[schemars(example = &"0.0.0.0:50051")]
+    pub(super) grpc: Option<String>,
+    /// Address for pages, metrics and health; 0.0.0.0:8080 unless given.
+    #[schemars(example = &"0.0.0.0:8080")]
+    pub(super) http: Option<String>,
+}
+
+/// A metrics source.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Source {
+    /// Prometheus, or anything that speaks its HTTP API.
+    #[schemars(required)]
+    pub(super) prometheus: Option<Prometheus>,
+}
+
+/// Prometheus, or anything that speaks its HTTP API.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Prometheus {
+    /// Base URL, to which /api/v1/... is appended; without user, password, query or fragment.
+    #[schemars(required, example = &"http://prometheus.monitoring:9090")]
+    pub(super) url: Option<String>,
+    /// How to log in; not at all unless given.
+    pub(super) auth: Option<Auth>,
+    /// Headers to send with each request, such as X-Scope-OrgID.
+    pub(super) headers: Option<BTreeMap<String, String>>,
+    /// Patience with one request; 10s unless given.
+    #[schemars(example = &"10s")]
+    pub(super) timeout: Option<String>,
+    /// A larger answer is refused; 67108864 (64 MiB) unless given.
+    #[schemars(example = 67_108_864)]
+    pub(super) max_body_bytes: Option<u64>,
+}
+
+/// How to log in: exactly one of the ways. Secrets are read from files, never written here.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Auth {
+    /// File that holds a bearer token.
+    #[schemars(example = &"/var/run/secrets/prometheus/token")]
+    pub(super) bearer_token_file: Option<String>,
+    /// User name and password.
+    pub(super) basic: Option<Basic>,
+}
+
+/// User name and password.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Basic {
+    /// The user name.
+    #[schemars(required)]
+    pub(super) username: Option<String>,
+    /// File that holds the password.
+    #[schemars(required, example = &"/var/run/secrets/prometheus/password")]
+    pub(super) password_file: Option<String>,
+}
+
+/// Something that is scaled.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Target {
+    /// The one ScaledObject that may ask for this target, as namespace/name.
+    #[schemars(required, example = &"payments/payments-api")]
+    pub(super) scaled_object: Option<String>,
+    /// What is measured: one demand, or a list with one.
+    #[schemars(required)]
+    pub(super) demand: Option<Demands>,
+    /// What a replica bears.
+    #[schemars(required)]
+    pub(super) capacity: Option<Capacity>,
+    /// Never fewer and never more.
+    #[schemars(required)]
+    pub(super) replicas: Option<Replicas>,
+    /// From asking for a pod to the pod being ready; 2m unless given.
+    #[schemars(example = &"90s")]
+    pub(super) lead_time: Option<String>,
+    /// The customers' wall clock, which daily and weekly seasons follow, as an IANA zone.
+    #[schemars(required, example = &"America/New_York")]
+    pub(super) timezone: Option<String>,
+    /// How sure to be: a quantile, or the two costs it follows from; quantile 0.95 unless given.
+    pub(super) objective: Option<Objective>,
+    /// Whether the forecast moves replicas; shadow unless given.
+    pub(super) mode: Option<Mode>,
+    /// A need counts for this long, so that one low reading takes no pods away; 60s unless given.
+    #[schemars(example = &"60s")]
+    pub(super) scale_down_hold: Option<String>,
+    /// A measurement older than this is stale; 2m or three steps, the longer of the two, unless given.
+    #[schemars(example = &"2m")]
+    pub(super) stale_after: Option<String>,
+}
+
+/// One demand, or a list; which of the two is remembered, because paths of complaints follow the file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Demands {
+    One(Box<Demand>),
+    List(Vec<Demand>),
+}
+
+/// What is measured, where and how finely.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Demand {
+    /// The name of one of the sources.
+    #[schemars(required, example = &"main")]
+    pub(super) source: Option<String>,
+    /// The query, which gives one series; a rate's range should span four scrapes or more.
+    #[schemars(required, example = &"sum(rate(payment_transactions_total[2m]))")]
+    pub(super) query: Option<String>,
+    /// Spacing of the measurements; 1m unless given.
+    #[schemars(example = &"1m")]
+    pub(super) step: Option<String>,
+    /// The unit of the load, for people; "load" unless given.
+    #[schemars(example = &"tx/s")]
+    pub(super) unit: Option<String>,
+    /// How long after its end a measurement may still change; two steps, at least 30s and at most 2m, unless given.
+    #[schemars(example = &"2m")]
+    pub(super) settle_lag: Option<String>,
+    /// How much of the past to ask for at start; 56d unless given, and what the source has not is simply not there.
+    #[schemars(example = &"56d")]
+    pub(super) history: Option<String>,
+}
+
+/// What a replica bears.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Capacity {
+    /// Load that one replica bears within its service-level objective, in the query's unit.
+    #[schemars(required, example = 120)]
+    pub(super) per_replica: Option<f64>,
+}
+
+/// Never fewer and never more.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Replicas {
+    /// The fewest replicas, whatever the forecast says.
+    #[schemars(required, example = 3, extend("maximum" = crate::units::Replicas::MOST.0))]
+    pub(super) min: Option<u32>,
+    /// The most replicas, whatever the forecast says.
+    #[schemars(required, example = 200, extend("maximum" = crate::units::Replicas::MOST.0))]
+    pub(super) max: Option<u32>,
+}
+
+/// How sure to be: a quantile, or the two costs it follows from.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Objective {
+    /// What a missing pod costs for an hour, in any currency; with overCost.
+    #[schemars(example = 40)]
+    pub(super) under_cost: Option<f64>,
+    /// What an idle pod costs for an hour, in the same currency; with underCost.
+    #[schemars(example = 1)]
+    pub(super) over_cost: Option<f64>,
+    /// The share of lead-time windows in which the plan suffices, from 0.5 to 0.999.
+    #[schemars(example = 0.95)]
+    pub(super) quantile: Option<f64>,
+}
+
+/// Whether the forecast moves replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Mode {
+    /// It is computed and shown, and the answer is what the present load needs.
+    Shadow,
+    /// It moves replicas.
+    Active,
+}
+
+impl Serialize for Demands {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::One(demand) => demand.serialize(serializer),
+            Self::List(demands) => demands.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Demands {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrList;
+
+        impl<'de> Visitor<'de> for OneOrList {
+            type Value = Demands;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a demand or a list of demands")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Demands, A::Error> {
+                Demand::deserialize(MapAccessDeserializer::new(access)).map(Box::new).map(Demands::One)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<Demands, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(access)).map(Demands::List)
+            }
+        }
+
+        deserializer.deserialize_any(OneOrList)
+    }
+}
+
+impl JsonSchema for Demands {
+    fn schema_name() -> Cow<'static, str> {
+        "Demands".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let demand = generator.subschema_for::<Demand>();
+        json_schema!({
+            "description": "One demand, or a list with one.",
+            "anyOf": [demand, { "type": "array", "items": demand, "minItems": 1 }],
+        })
+    }
+}
