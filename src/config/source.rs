@@ -48,9 +48,11 @@ const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration
 /// Below 64 KiB not even a day fits; above 1 GiB the process would be killed before the bound is met.
 const MAX_BODY_BYTES: RangeInclusive<u64> = (64 << 10)..=(1 << 30);
 
-/// Headers that carry secrets or belong to the connection.
-const NOT_OURS: [&str; 6] =
-    ["authorization", "proxy-authorization", "cookie", "host", "content-length", "transfer-encoding"];
+/// Headers that carry secrets.
+const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+
+/// Headers that belong to the connection.
+const CONNECTION: [&str; 4] = ["connection", "content-length", "host", "transfer-encoding"];
 
 pub(super) fn check(
     raw: &raw::Source,
@@ -145,8 +147,10 @@ fn check_headers(headers: &BTreeMap<String, String>, path: &KeyPath, checker: &m
         let lower = name.to_ascii_lowercase();
         if reqwest::header::HeaderName::from_bytes(name.as_bytes()).is_err() {
             checker.complain(&path, "is not a header name; write it like X-Scope-OrgID");
-        } else if NOT_OURS.contains(&lower.as_str()) {
+        } else if SECRET.contains(&lower.as_str()) {
             checker.complain(&path, "is not set here; use auth, with the secret in a file");
+        } else if CONNECTION.contains(&lower.as_str()) {
+            checker.complain(&path, "belongs to the connection; remove it");
         } else if !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) || value.trim() != value {
             checker.complain(&path, "has a value that is not plain ASCII text without surrounding spaces");
         } else if let Some(other) = seen.insert(lower, name) {
