@@ -2,3 +2,5 @@
 
 #[expect(dead_code, reason = "not dispatched to yet")]
 mod check;
+#[expect(dead_code, reason = "not dispatched to yet")]
+mod render;

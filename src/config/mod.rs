@@ -31,8 +31,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use complaint::{Complaint, Complaints, Place};
+pub(crate) use nearest::{listed, nearest};
 pub use schema::schema;
 pub use source::{Auth, PrometheusSettings};
+pub(crate) use target::is_object_name;
 
 use checker::Checker;
 use complaint::KeyPath;
