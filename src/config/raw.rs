@@ -13,6 +13,8 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::units;
+
 /// The configuration of tidetable: where to listen, where measurements come from and what is to be scaled.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -170,10 +172,10 @@ pub(super) struct Capacity {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Replicas {
     /// The fewest replicas, whatever the forecast says.
-    #[schemars(required, example = 3, extend("maximum" = crate::units::Replicas::MOST.0))]
+    #[schemars(required, example = 3, extend("maximum" = units::Replicas::MOST.0))]
     pub(super) min: Option<u32>,
     /// The most replicas, whatever the forecast says.
-    #[schemars(required, example = 200, extend("maximum" = crate::units::Replicas::MOST.0))]
+    #[schemars(required, example = 200, extend("maximum" = units::Replicas::MOST.0))]
     pub(super) max: Option<u32>,
 }
 

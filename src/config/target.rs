@@ -12,9 +12,10 @@ use super::nearest::{listed, nearest};
 use super::{defaults, duration, raw};
 use crate::decision::Policy;
 use crate::engine::{Demand, ScaledObject, Target};
+use crate::guard;
+use crate::plan;
 use crate::time::Step;
 use crate::units::{LoadPerReplica, Quantile, Replicas};
-use crate::{guard, plan};
 
 /// A target's name is the name of its metric, a path segment of at most 63 characters to which KEDA adds `s12-`
 /// (contract, section 1.4).
