@@ -1,0 +1,114 @@
+//! What the tests and the bench of the servers play on: targets, decisions, and a clock moved by hand.
+
+#![expect(clippy::unwrap_used, reason = "what is written here is legal, or the test is wrong")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidetable::decision::{Decision, Policy};
+use tidetable::engine::{Clock, Demand, ScaledObject, Target};
+use tidetable::forecast::{Components, Observation};
+use tidetable::guard::{self, Applied, Rule, Rung};
+use tidetable::plan::{self, Plan};
+use tidetable::time::{Step, Timestamp};
+use tidetable::units::{Load, LoadPerReplica, Quantile, Replicas};
+use tokio::sync::watch;
+
+/// Black Friday, 09:00 in London.
+pub(crate) fn nine() -> Timestamp {
+    "2026-11-27T09:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// A target bound to the ScaledObject of the same name in `payments`.
+pub(crate) fn target(name: &str) -> Arc<Target> {
+    Arc::new(Target {
+        name: name.into(),
+        scaled_object: ScaledObject { namespace: "payments".into(), name: name.into() },
+        demand: Demand {
+            source: "main".into(),
+            query: "sum(rate(payment_transactions_total[2m]))".into(),
+            step: Step::MINUTE,
+            settle_lag: seconds(60),
+            history: seconds(15 * 86_400),
+            unit: "tx/s".into(),
+        },
+        timezone: chrono_tz::Europe::London,
+        policy: Policy {
+            plan: plan::Options {
+                capacity: LoadPerReplica::try_new(120.0).unwrap(),
+                lead_time: seconds(90),
+                quantile: Quantile::P95,
+            },
+            guard: guard::Options {
+                min: Replicas(0),
+                max: Replicas(200),
+                scale_down_hold: seconds(300),
+                stale_after: seconds(120),
+                mode: guard::Mode::Active,
+            },
+        },
+    })
+}
+
+/// A decision in force from `at`: planned and answered `replicas`, with ten seconds old measurements that need two
+/// fewer; or, without a number, one that never saw a measurement.
+pub(crate) fn decision(target: &str, at: Timestamp, replicas: Option<u32>) -> Arc<Decision> {
+    let load = |replicas: u32| Load::try_new(f64::from(replicas) * 120.0).unwrap();
+    Arc::new(Decision {
+        target: target.into(),
+        at,
+        effective_from: at,
+        rung: if replicas.is_some() { Rung::Planned } else { Rung::Unavailable },
+        observed: replicas
+            .map(|count| Observation { at: at - seconds(10), load: load(count.saturating_sub(2)) }),
+        reactive_need: replicas.map(|count| Replicas(count.saturating_sub(2))),
+        plan: replicas.map(|count| Plan {
+            replicas: Replicas(count),
+            quantile: Quantile::P95,
+            origin: at - seconds(60),
+            peak_at: at + seconds(120),
+            peak: load(count),
+            median: load(count.saturating_sub(1)),
+            components: Components::default(),
+        }),
+        applied: replicas
+            .map(|count| Applied {
+                rule: Rule::ScaleDownHold,
+                from: Some(Replicas(count)),
+                to: Replicas(count),
+                why: format!("{count} were proposed 15 s ago"),
+            })
+            .into_iter()
+            .collect(),
+        guarded: replicas.map(Replicas),
+    })
+}
+
+/// A clock that stands until it is moved.
+#[derive(Debug)]
+pub(crate) struct HandClock(watch::Sender<Timestamp>);
+
+impl HandClock {
+    pub(crate) fn at(now: Timestamp) -> Arc<Self> {
+        Arc::new(Self(watch::Sender::new(now)))
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.send_modify(|now| *now += by);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        *self.0.borrow()
+    }
+
+    async fn sleep_until(&self, at: Timestamp) {
+        let mut now = self.0.subscribe();
+        now.wait_for(|now| *now >= at).await.expect("the sender is `self`");
+    }
+}
