@@ -1,1 +1,20 @@
-//! Metrics and health over HTTP, from published snapshots only.
+//! Metrics, health and the present decisions over HTTP, from published snapshots only.
+//!
+//! ```text
+//! /               a line per target, for a person with curl
+//! /api/decisions  every present decision with its reasons, JSON
+//! /metrics        OpenMetrics text
+//! /healthz        the process is alive
+//! /readyz         every target has had its first decision, or the start-up grace is over
+//! ```
+//!
+//! Nothing here changes anything, decides anything, or waits for a metrics source. The registry is handed in: this
+//! module does not know who fills it.
+
+mod listener;
+mod pages;
+mod readiness;
+mod server;
+mod view;
+
+pub use server::{Error, serve};

@@ -1,0 +1,163 @@
+//! Decisions as they are shown: one JSON object, or one line, per target.
+//!
+//! The names are the decision's own, in the spelling of the configuration file. Nothing is computed here but the age of a
+//! measurement at the moment of showing; what is not known is `null` or said, never 0.
+
+use serde::Serialize;
+
+use crate::decision::Decision;
+use crate::engine::{NoDecision, Target};
+use crate::guard::Mode;
+use crate::time::Timestamp;
+
+/// Everything, at one moment.
+#[derive(Debug, Serialize)]
+pub(super) struct Board<'a> {
+    pub(super) at: Timestamp,
+    pub(super) targets: Vec<Entry<'a>>,
+}
+
+/// A target, and what is answered for it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Entry<'a> {
+    target: &'a str,
+    scaled_object: String,
+    mode: &'static str,
+    unit: &'a str,
+    decision: Option<Shown<'a>>,
+    no_decision: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown<'a> {
+    at: Timestamp,
+    effective_from: Timestamp,
+    rung: &'static str,
+    observed: Option<Observed>,
+    reactive_need_replicas: Option<u32>,
+    plan: Option<Planned>,
+    applied: Vec<Applied<'a>>,
+    guarded_replicas: Option<u32>,
+    active: Option<bool>,
+}
+
+#[derive(Debug, Serialize)]
+struct Observed {
+    at: Timestamp,
+    load: f64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Planned {
+    replicas: u32,
+    quantile: f64,
+    origin: Timestamp,
+    peak_at: Timestamp,
+    peak_load: f64,
+    median_load: f64,
+    components: Components,
+}
+
+#[derive(Debug, Serialize)]
+struct Components {
+    profile: f64,
+    level: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Applied<'a> {
+    rule: &'static str,
+    from: Option<u32>,
+    to: u32,
+    why: &'a str,
+}
+
+fn mode(target: &Target) -> &'static str {
+    match target.policy.guard.mode {
+        Mode::Shadow => "shadow",
+        Mode::Active => "active",
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// What is shown of a target.
+    pub(super) fn new(target: &'a Target, decision: Result<&'a Decision, &NoDecision>) -> Self {
+        Self {
+            target: &target.name,
+            scaled_object: target.scaled_object.to_string(),
+            mode: mode(target),
+            unit: &target.demand.unit,
+            decision: decision.ok().map(Shown::from),
+            no_decision: decision.err().map(ToString::to_string),
+        }
+    }
+}
+
+impl<'a> From<&'a Decision> for Shown<'a> {
+    fn from(decision: &'a Decision) -> Self {
+        Self {
+            at: decision.at,
+            effective_from: decision.effective_from,
+            rung: decision.rung.name(),
+            observed: decision
+                .observed
+                .map(|observed| Observed { at: observed.at, load: observed.load.get() }),
+            reactive_need_replicas: decision.reactive_need.map(|replicas| replicas.0),
+            plan: decision.plan.as_ref().map(|plan| Planned {
+                replicas: plan.replicas.0,
+                quantile: plan.quantile.get(),
+                origin: plan.origin,
+                peak_at: plan.peak_at,
+                peak_load: plan.peak.get(),
+                median_load: plan.median.get(),
+                components: Components { profile: plan.components.profile, level: plan.components.level },
+            }),
+            applied: decision
+                .applied
+                .iter()
+                .map(|applied| Applied {
+                    rule: applied.rule.name(),
+                    from: applied.from.map(|replicas| replicas.0),
+                    to: applied.to.0,
+                    why: &applied.why,
+                })
+                .collect(),
+            guarded_replicas: decision.guarded.map(|replicas| replicas.0),
+            active: decision.active(),
+        }
+    }
+}
+
+/// One line for a person.
+pub(super) fn line(target: &Target, decision: Result<&Decision, &NoDecision>, now: Timestamp) -> String {
+    let decision = match decision {
+        Ok(decision) => decision,
+        Err(why) => return format!("{}: no answer, {why}", target.name),
+    };
+    let unit = &target.demand.unit;
+    let answer = match decision.guarded {
+        Some(replicas) => format!("{replicas} replicas"),
+        None => "no answer".into(),
+    };
+    let mut parts = vec![answer, format!("{} ({})", decision.rung.name(), mode(target))];
+    if let Some(plan) = &decision.plan {
+        let peak_at = plan.peak_at.format("%H:%M:%SZ");
+        parts.push(format!(
+            "planned {} for {} {unit} at {peak_at} (quantile {})",
+            plan.replicas, plan.peak, plan.quantile
+        ));
+    }
+    if let Some(observed) = decision.observed {
+        let age = (now - observed.at).num_seconds().max(0);
+        let need = decision.reactive_need.map(|need| format!(", which need {need}")).unwrap_or_default();
+        parts.push(format!("observed {} {unit} {age} s ago{need}", observed.load));
+    }
+    let rules: Vec<_> = decision.applied.iter().map(|applied| applied.rule.name()).collect();
+    if !rules.is_empty() {
+        parts.push(format!("by {}", rules.join(", ")));
+    }
+    format!("{}: {}", target.name, parts.join("; "))
+}

@@ -1,0 +1,274 @@
+//! The pages over a real socket, and the gauges behind `/metrics`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod stage;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use stage::{HandClock, decision, nine, seconds, target};
+use tidetable::engine::Board;
+use tidetable::{telemetry, web};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+struct Running {
+    address: SocketAddr,
+    board: Arc<Board>,
+    clock: Arc<HandClock>,
+    shutdown: CancellationToken,
+    served: JoinHandle<Result<(), web::Error>>,
+}
+
+/// A server with a grace of 60 s.
+async fn start(targets: &[&str]) -> Running {
+    let board = Arc::new(Board::new(targets.iter().map(|name| target(name))));
+    let clock = HandClock::at(nine());
+    let mut registry = telemetry::registry();
+    telemetry::Decisions::new(Arc::clone(&board), Arc::clone(&clock)).register(&mut registry);
+    let shutdown = CancellationToken::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = web::serve(
+        listener,
+        Arc::clone(&board),
+        Arc::new(registry),
+        Arc::clone(&clock),
+        seconds(60),
+        shutdown.clone(),
+    );
+    Running { address, board, clock, shutdown, served: tokio::spawn(serving) }
+}
+
+/// A page: status, header lines, body.
+struct Page {
+    status: u16,
+    headers: String,
+    body: String,
+}
+
+impl Running {
+    async fn ask(&self, request: &str) -> Page {
+        let (address, request) = (self.address, request.to_owned());
+        let asking = tokio::task::spawn_blocking(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(seconds(8))).unwrap();
+            write!(stream, "{request} HTTP/1.1\r\nHost: tidetable\r\nConnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        });
+        let answer = asking.await.unwrap();
+        let (headers, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = headers.split(' ').nth(1).unwrap().parse().unwrap();
+        Page { status, headers: headers.to_lowercase(), body: body.to_owned() }
+    }
+
+    async fn get(&self, path: &str) -> Page {
+        self.ask(&format!("GET {path}")).await
+    }
+
+    async fn end(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(seconds(8), self.served).await.unwrap().unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_replica_is_ready_when_each_target_has_had_its_first_decision() {
+    let server = start(&["ledger", "payments-api"]).await;
+    server.board.publish(decision("ledger", nine(), Some(3)));
+    let page = server.get("/readyz").await;
+    assert_eq!(page.status, 503);
+    assert_eq!(
+        page.body,
+        "not ready: 1 of 2 targets wait for their first decision\n\
+         payments-api: not ready, no decision has been made yet; the target's history is being fetched\n\
+         ledger: ready\n"
+    );
+    server.board.publish(decision("payments-api", nine(), None));
+    let page = server.get("/readyz").await;
+    assert_eq!(
+        (page.status, page.body.lines().next()),
+        (200, Some("ready: each of 2 targets has been decided"))
+    );
+
+    // A pod that leaves its Service takes GetMetricSpec with it, so a stuck worker is said and nothing more.
+    server.clock.advance(seconds(400));
+    let page = server.get("/readyz").await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("ledger: ready, but the last decision is 400 s old"), "{}", page.body);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn not_ready_ends_with_the_grace_and_does_not_come_back() {
+    let server = start(&["ledger", "payments-api"]).await;
+    assert_eq!(server.get("/readyz").await.status, 503);
+    server.clock.advance(seconds(59));
+    assert_eq!(server.get("/readyz").await.status, 503);
+    server.clock.advance(seconds(1));
+    let page = server.get("/readyz").await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.starts_with("ready: the start-up grace of 60 s is over; 2 of 2"), "{}", page.body);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn the_process_is_alive_whatever_else_is_not() {
+    let server = start(&["ledger"]).await;
+    let page = server.get("/healthz").await;
+    assert_eq!((page.status, page.body.as_str()), (200, "alive\n"));
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_scrape_is_open_metrics_and_what_is_not_known_is_absent() {
+    let server = start(&["ledger", "payments-api", "young"]).await;
+    server.board.publish(decision("payments-api", nine(), Some(34)));
+    server.board.publish(decision("ledger", nine(), None));
+    server.clock.advance(seconds(5));
+    let page = server.get("/metrics").await;
+    assert_eq!(page.status, 200);
+    assert!(
+        page.headers.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        "{}",
+        page.headers
+    );
+    assert!(page.body.ends_with("# EOF\n"));
+    let of = |target: &str| -> Vec<String> {
+        let label = format!("target=\"{target}\"");
+        page.body
+            .lines()
+            .filter(|line| line.contains(&label))
+            .map(|line| line.replace(&format!("{{{label}}}"), "").replace(&format!("{label},"), ""))
+            .collect()
+    };
+    assert_eq!(
+        of("payments-api"),
+        [
+            "tidetable_answering 1.0",
+            "tidetable_guarded_replicas 34.0",
+            "tidetable_planned_replicas 34.0",
+            "tidetable_reactive_need_replicas 32.0",
+            "tidetable_min_replicas 0.0",
+            "tidetable_max_replicas 200.0",
+            "tidetable_observed_load 3840.0",
+            "tidetable_capacity_load 120.0",
+            "tidetable_observed_age_seconds 15.0",
+            "tidetable_decision_age_seconds 5.0",
+            "tidetable_plan_origin_age_seconds 65.0",
+            "tidetable_lead_time_seconds 90.0",
+            "tidetable_forecast_load{quantile=\"planned\"} 4080.0",
+            "tidetable_forecast_load{quantile=\"median\"} 3960.0",
+            "tidetable_rung{rung=\"planned\"} 1.0",
+            "tidetable_rule_applied{rule=\"scale_down_hold\"} 1.0",
+            "tidetable_target_info{namespace=\"payments\",scaled_object=\"payments-api\",mode=\"active\"} 1.0",
+        ]
+    );
+    assert_eq!(
+        of("ledger"),
+        [
+            "tidetable_answering 0.0",
+            "tidetable_min_replicas 0.0",
+            "tidetable_max_replicas 200.0",
+            "tidetable_capacity_load 120.0",
+            "tidetable_decision_age_seconds 5.0",
+            "tidetable_lead_time_seconds 90.0",
+            "tidetable_rung{rung=\"unavailable\"} 1.0",
+            "tidetable_target_info{namespace=\"payments\",scaled_object=\"ledger\",mode=\"active\"} 1.0",
+        ]
+    );
+    assert_eq!(of("young").len(), 6, "{:?}", of("young"));
+
+    // A decision that expires takes its gauges with it; only its age goes on.
+    server.clock.advance(seconds(400));
+    let page = server.get("/metrics").await;
+    assert!(!page.body.contains("tidetable_guarded_replicas{"), "{}", page.body);
+    assert!(page.body.contains("tidetable_decision_age_seconds{target=\"payments-api\"} 405.0"));
+    server.end().await;
+}
+
+#[tokio::test]
+async fn the_overview_has_a_line_per_target() {
+    let server = start(&["ledger", "payments-api", "young"]).await;
+    server.board.publish(decision("payments-api", nine(), Some(34)));
+    server.board.publish(decision("ledger", nine(), None));
+    server.clock.advance(seconds(5));
+    let page = server.get("/").await;
+    let lines: Vec<_> = page.body.lines().skip(2).collect();
+    assert_eq!(
+        lines,
+        [
+            "ledger: no answer; unavailable (active)",
+            "payments-api: 34 replicas; planned (active); planned 34 for 4080 tx/s at 09:02:00Z (quantile 0.95); \
+         observed 3840 tx/s 15 s ago, which need 32; by scale_down_hold",
+            "young: no answer, no decision has been made yet; the target's history is being fetched",
+        ]
+    );
+    server.end().await;
+}
+
+#[tokio::test]
+async fn decisions_are_shown_with_their_reasons() {
+    let server = start(&["payments-api", "young"]).await;
+    server.board.publish(decision("payments-api", nine(), Some(34)));
+    let page = server.get("/api/decisions").await;
+    assert!(page.headers.contains("content-type: application/json"));
+    let shown: serde_json::Value = serde_json::from_str(&page.body).unwrap();
+    let expected = serde_json::json!({
+        "at": "2026-11-27T09:00:00Z",
+        "targets": [
+            {
+                "target": "payments-api", "scaledObject": "payments/payments-api", "mode": "active", "unit": "tx/s",
+                "decision": {
+                    "at": "2026-11-27T09:00:00Z", "effectiveFrom": "2026-11-27T09:00:00Z", "rung": "planned",
+                    "observed": { "at": "2026-11-27T08:59:50Z", "load": 3840.0 },
+                    "reactiveNeedReplicas": 32,
+                    "plan": {
+                        "replicas": 34, "quantile": 0.95, "origin": "2026-11-27T08:59:00Z",
+                        "peakAt": "2026-11-27T09:02:00Z", "peakLoad": 4080.0, "medianLoad": 3960.0,
+                        "components": { "profile": 0.0, "level": 0.0 },
+                    },
+                    "applied": [
+                        { "rule": "scale_down_hold", "from": 34, "to": 34, "why": "34 were proposed 15 s ago" },
+                    ],
+                    "guardedReplicas": 34, "active": true,
+                },
+                "noDecision": null,
+            },
+            {
+                "target": "young", "scaledObject": "payments/young", "mode": "active", "unit": "tx/s",
+                "decision": null,
+                "noDecision": "no decision has been made yet; the target's history is being fetched",
+            },
+        ],
+    });
+    assert_eq!(shown, expected);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn what_is_not_a_page_is_refused() {
+    let server = start(&[]).await;
+    assert_eq!(server.get("/admin").await.status, 404);
+    assert_eq!(server.ask("POST /metrics").await.status, 405);
+    assert_eq!(server.get("/readyz").await.status, 200, "nothing to wait for");
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_wait_in_line_and_do_not_take_every_place() {
+    let server = start(&["ledger"]).await;
+    let mut idle: Vec<_> = (0..256).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    let mut asked = Box::pin(server.get("/healthz"));
+    let early = tokio::time::timeout(std::time::Duration::from_millis(200), &mut asked).await;
+    assert!(early.is_err(), "all places are taken");
+    idle.pop();
+    assert_eq!(asked.await.status, 200);
+    drop(idle);
+    server.end().await;
+}
