@@ -1,0 +1,150 @@
+//! From one metric's reading to one proposal: the tolerance, the milli-units and the int32.
+//!
+//! A metric travels from KEDA to the HPA as a quantity with three decimals. That is why a target of 1 and a reading of N
+//! ask for exactly N, and why an unrounded target does not (contract 2.3).
+
+use super::{Scale, Tolerance};
+use crate::units::Replicas;
+
+/// The largest replica count the HPA can hold; a proposal above it is cut there.
+const INT32_MAX: u32 = i32::MAX.unsigned_abs();
+
+/// One external metric of an HPA.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Metric {
+    /// What the reading is compared with.
+    pub target: Target,
+}
+
+/// What a reading is compared with, in milli-units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// `AverageValue`: so much per pod. What KEDA uses unless told otherwise, and what tidetable wants.
+    PerPod(u64),
+    /// `Value`: so much in all. Multiplies by ready pods, which makes it racy.
+    InAll(u64),
+}
+
+impl Metric {
+    /// `targetSize: 1`: the reading is a number of replicas.
+    pub const REPLICAS: Self = Self { target: Target::PerPod(1000) };
+
+    /// So much load per pod.
+    pub fn per_pod(load: f64) -> Self {
+        Self { target: Target::PerPod(quantized(load)) }
+    }
+}
+
+/// What the HPA got for one metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Reading {
+    /// A number.
+    Value(f64),
+    /// An error; KEDA answers with one when the scaler did.
+    Failed,
+}
+
+/// A number in milli-units, as KEDA hands it on: rounded to three decimals, and zero for what is negative or not a
+/// number. That zero is an instruction to scale to the minimum, so nothing of ours may come to rely on it.
+///
+/// Source: KEDA `pkg/scalers/scaler.go`, `%.3f` into a `resource.Quantity`; what exceeds an int64 becomes its largest.
+pub fn quantized(number: f64) -> u64 {
+    if !number.is_finite() || number <= 0.0 {
+        return 0;
+    }
+    // Formatting rounds the exact binary number, as Go does; multiplying by 1000 first would round twice.
+    let digits: String = format!("{number:.3}").chars().filter(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(u64::MAX).min(i64::MAX.unsigned_abs())
+}
+
+impl Metric {
+    /// Replicas proposed on a reading of `usage` milli-units.
+    ///
+    /// With u the usage, t the target and C the replicas: u / (t·C) inside the tolerance proposes no change,
+    /// outside it ⌈u / t⌉. C is *status* replicas, also as the proposal in band.
+    pub(super) fn proposal(self, usage: u64, scale: Scale, tolerance: Tolerance) -> Replicas {
+        let usage = usage as f64;
+        match self.target {
+            Target::PerPod(target) => {
+                let target = target as f64;
+                if tolerance.covers(usage / (target * f64::from(scale.status.0))) {
+                    scale.status
+                } else {
+                    whole(usage / target)
+                }
+            }
+            Target::InAll(target) => {
+                let ratio = usage / target as f64;
+                match (scale.spec, tolerance.covers(ratio)) {
+                    (Replicas(0), _) => whole(ratio),
+                    (spec, true) => spec,
+                    (_, false) => whole(ratio * f64::from(scale.ready.0)),
+                }
+            }
+        }
+    }
+}
+
+/// Rounded up into 0..=int32's largest; 0 / 0 is 0.
+fn whole(replicas: f64) -> Replicas {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to int32; NaN becomes 0"
+    )]
+    Replicas(replicas.ceil().clamp(0.0, f64::from(INT32_MAX)) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_decimals_survive_the_way_from_keda_to_the_hpa() {
+        for (number, milli) in [
+            (0.0004, 0),
+            (0.0005, 1),
+            (1.5, 1500),
+            (12.345_678_9, 12_346),
+            (29.9999, 30_000),
+            (22.001, 22_001),
+            (1e6, 1_000_000_000),
+            (1e300, i64::MAX.unsigned_abs()),
+        ] {
+            assert_eq!(quantized(number), milli, "{number}");
+        }
+    }
+
+    #[test]
+    fn poison_reads_as_zero_and_never_as_a_crowd() {
+        for poison in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -3.0, -0.0] {
+            assert_eq!(quantized(poison), 0, "{poison}");
+        }
+    }
+
+    fn check(metric: Metric, reading: f64, status: u32, proposed: u32) {
+        let scale = Scale { spec: Replicas(status), status: Replicas(status), ready: Replicas(status) };
+        let found = metric.proposal(quantized(reading), scale, Tolerance { up: 0.1, down: 0.1 });
+        assert_eq!(found, Replicas(proposed), "{reading} at {status}");
+    }
+
+    #[test]
+    fn proposals_stay_inside_an_int32() {
+        check(Metric::REPLICAS, 3e9, 30, INT32_MAX);
+        check(Metric::REPLICAS, f64::MAX, 1, INT32_MAX);
+        check(Metric { target: Target::PerPod(1) }, 9e14, 12, INT32_MAX);
+        check(Metric { target: Target::PerPod(0) }, 0.0, 12, 0);
+    }
+
+    #[test]
+    fn from_zero_every_number_is_reached_exactly() {
+        check(Metric::REPLICAS, 7.0, 0, 7);
+        check(Metric::REPLICAS, 0.0, 0, 0);
+    }
+
+    #[test]
+    fn a_target_that_is_not_rounded_first_asks_for_one_too_many() {
+        check(Metric::per_pod(33.3333), 21.0 * 33.3333, 5, 22);
+        check(Metric::per_pod(33.3333), 21.0 * 33.333, 5, 21);
+    }
+}
