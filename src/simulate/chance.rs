@@ -18,6 +18,8 @@ pub(super) enum Purpose {
     Hours,
     /// Good and bad days.
     Days,
+    /// How long a pod takes to start.
+    StartUp,
 }
 
 /// The generator at one place.

@@ -1,13 +1,19 @@
 //! Kubernetes as far as replicas are concerned, and payment traffic to try it on; pure and seeded.
 //!
-//! [`hpa`] walks replicas as the real controller does under KEDA, Pods become ready after a start-up time,
-//! [`Traffic`] is what they must bear, Reactive is what most people run today, and a Tally says what either way
+//! [`Hpa`] walks replicas as the real controller does under KEDA, [`Pods`] become ready after a start-up time,
+//! [`Traffic`] is what they must bear, [`Reactive`] is what most people run today, and a [`Tally`] says what either way
 //! of scaling cost. Nothing here reads a clock, waits or draws chance without a seed: the same arguments give the same
 //! day, in any order of asking.
 
 mod chance;
 pub mod hpa;
+mod pods;
+mod reactive;
+pub mod tally;
 pub mod traffic;
 
 pub use hpa::Hpa;
+pub use pods::{Pods, StartUp};
+pub use reactive::Reactive;
+pub use tally::Tally;
 pub use traffic::Traffic;
