@@ -4,3 +4,4 @@
 mod check;
 #[expect(dead_code, reason = "not dispatched to yet")]
 mod render;
+pub mod demo;
