@@ -1,0 +1,29 @@
+//! Load from the Prometheus HTTP API, as Prometheus, Thanos, Mimir, Cortex and `VictoriaMetrics` speak it.
+//!
+//! [`Source`] is the engine's `MetricSource`. Its rules, each against a way in which a wrong number once became a
+//! replica count somewhere:
+//!
+//! * **A hole is missing.** NaN, an infinity, a negative number, an empty answer and an absent instant are all `None`,
+//!   never 0. `0/0` is what a ratio gives while nobody pays; a zero there would scale a payments service to its minimum.
+//! * **One series.** A query that gives two is refused, not summed: adding quantiles or gauges by accident is silent.
+//! * **Only what was asked for.** An instant off the grid is an error, for a server that shifts time answers another
+//!   question. Chunks lie on the grid, end to end, so caches can help and no edge comes twice.
+//! * **Every call ends.** Time, body size, tries and calls in flight are bounded. Only what may pass by itself is tried
+//!   again: an unreachable server, a broken connection, 429 and 5xx.
+//! * **No detours.** Redirects are not followed, because they would carry credentials to a host nobody configured.
+//!   `HTTP_PROXY` and its kin are ignored: in a pod they are meant for the way out of the cluster, and a metrics source
+//!   is not out there. Who needs a proxy gives its address as the source's url.
+//! * **Secrets stay in files**, are read on each call (a rotated token works at once), and are in no message and no log.
+//!   Errors name the url without user, password and query string, and series by the names of their labels, never by a
+//!   label's content.
+//!
+//! It refuses to cache, to remember and to interpret: that is the engine's and the history's work.
+
+mod answer;
+mod client;
+mod error;
+mod settings;
+
+pub use client::Source;
+pub use error::Error;
+pub use settings::{Auth, Settings};
