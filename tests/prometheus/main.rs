@@ -1,0 +1,37 @@
+//! Our Prometheus source against a real Prometheus, started and back-filled here.
+//!
+//! `faults` holds what a real server cannot be made to show, against a server that lies on purpose. Everything that needs
+//! a Prometheus lives in this one binary, so that its harness has no unused half.
+
+// `cfg(test)` holds in every integration test; it tells clippy that a helper may unwrap as a test may.
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod source;
+
+use std::time::Duration;
+
+use tidetable::engine::Demand;
+use tidetable::source::prometheus::{Settings, Source};
+use tidetable::time::Step;
+
+/// What is measured at 1 min by `query`.
+fn demand(query: &str) -> Demand {
+    Demand {
+        source: "main".to_owned(),
+        query: query.to_owned(),
+        step: Step::MINUTE,
+        settle_lag: Duration::from_secs(60),
+        history: Duration::from_secs(21 * 86_400),
+        unit: "tx/s".to_owned(),
+    }
+}
+
+/// A source as `serve` would make it, TLS provider included.
+fn connect(settings: Settings) -> Source {
+    // Fails when another test of this process was first, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Source::try_new(settings).expect("the settings can work")
+}
