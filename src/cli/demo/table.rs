@@ -12,8 +12,11 @@ use super::world::{Moment, Standing};
 use crate::simulate::Tally;
 use crate::units::Replicas;
 
-/// Rows kept on a terminal.
+/// Rows shown on a terminal that has room for them.
 const ROWS: usize = 20;
+
+/// Lines of a terminal that are not rows: the sparkline, the header, and the one the cursor is left on.
+const OTHER_LINES: usize = 4;
 
 /// Moments in the sparkline: five hours, at one a minute.
 const SPARKS: usize = 300;
@@ -27,6 +30,8 @@ pub enum Look {
     Terminal {
         /// Its width. Longer lines are cut, because a wrapped one could not be drawn over.
         columns: usize,
+        /// Its height. Fewer rows are kept where it is low, because one that has scrolled away could not be either.
+        lines: usize,
     },
 }
 
@@ -91,8 +96,8 @@ impl Table {
                 draw_plain(&mut text, &self.line(&row));
                 text
             }
-            Look::Terminal { columns } => {
-                keep(&mut self.rows, row, ROWS);
+            Look::Terminal { columns, lines } => {
+                keep(&mut self.rows, row, lines.saturating_sub(OTHER_LINES).clamp(1, ROWS));
                 keep(&mut self.demand, row.moment.observed, SPARKS);
                 self.redraw(columns)
             }
@@ -257,19 +262,23 @@ mod tests {
     #[test]
     fn on_a_terminal_a_screenful_is_drawn_over_itself() {
         let columns = 60;
-        let mut table = Table::new(Look::Terminal { columns }, Tz::America__New_York);
+        let mut table = Table::new(Look::Terminal { columns, lines: 50 }, Tz::America__New_York);
         let first = table.push(row(0, Some(1000.0), Some(20.0), 0));
-        assert!(!first.contains("\x1b[4A"), "nothing to draw over yet");
+        assert!(first.starts_with("\x1b[2mdemand"), "nothing to draw over yet: {first:?}");
         assert_eq!(first.lines().count(), 4);
-        let mut last = String::new();
-        for minute in 1..40 {
-            last = table.push(row(minute, Some(1000.0), Some(20.0), 3));
-        }
+        let last = (1..40).map(|minute| table.push(row(minute, Some(1000.0), Some(20.0), 3))).last().unwrap();
         assert_eq!(last.lines().count(), 3 + ROWS);
         assert!(last.starts_with(&format!("\x1b[{}A", 3 + ROWS)));
         for line in last.lines() {
             assert!(shown(line).chars().count() <= columns, "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_low_terminal_gets_fewer_rows_than_it_has_lines() {
+        let mut table = Table::new(Look::Terminal { columns: 100, lines: 10 }, Tz::America__New_York);
+        let last = (0..30).map(|minute| table.push(row(minute, Some(1000.0), None, 3))).last().unwrap();
+        assert_eq!(last.lines().count(), 9);
     }
 
     /// A line without its control codes.

@@ -131,6 +131,8 @@ impl Hpa {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::simulate::hpa::{Behavior, Metric, Policy, PolicyKind, Rules, SelectPolicy};
     use crate::time::from_epoch_seconds;
@@ -341,6 +343,49 @@ mod tests {
             [(f64::NAN, 1), (f64::INFINITY, 1), (-1.0, 1), (1e300, 10_000), (f64::MAX, 10_000)]
         {
             assert_eq!(step(&free(None), 10, reading), desired, "{reading}");
+        }
+    }
+
+    fn any_rules() -> impl Strategy<Value = Rules> {
+        let policy = (any::<bool>(), 0_u32..400, 1_u64..120).prop_map(|(pods, amount, seconds)| Policy {
+            kind: if pods { PolicyKind::Pods } else { PolicyKind::Percent },
+            amount,
+            period: Duration::from_secs(seconds),
+        });
+        let select =
+            prop_oneof![Just(SelectPolicy::Max), Just(SelectPolicy::Min), Just(SelectPolicy::Disabled)];
+        (
+            prop::option::of(0.0..1.0_f64),
+            prop::option::of((0_u64..400).prop_map(Duration::from_secs)),
+            select,
+            prop::collection::vec(policy, 1..4),
+        )
+            .prop_map(|(tolerance, window, select, policies)| Rules {
+                tolerance,
+                window,
+                select,
+                policies,
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn no_reading_and_no_behavior_takes_replicas_out_of_their_bounds(
+            behavior in prop::option::of((any_rules(), any_rules()).prop_map(|(up, down)| Behavior { up, down })),
+            readings in prop::collection::vec(prop::option::of(any::<f64>()), 1..60),
+            min in 1_u32..20, span in 0_u32..200, start in 0_u32..220,
+        ) {
+            let mut hpa = hpa(behavior);
+            (hpa.spec.min, hpa.spec.max) = (Replicas(min), Replicas(min + span));
+            let mut current = Replicas(start.clamp(min, min + span));
+            for (sync, reading) in (0..).zip(readings) {
+                let found = standing(current.0);
+                let reading = reading.map_or(Reading::Failed, Reading::Value);
+                let outcome = hpa.sync(from_epoch_seconds(sync * 15), found, &[reading]);
+                prop_assert_eq!(outcome.desired().is_none(), reading == Reading::Failed);
+                current = outcome.desired().unwrap_or(current);
+                prop_assert!(hpa.spec.min <= current && current <= hpa.spec.max, "{}", current);
+            }
         }
     }
 }

@@ -155,6 +155,15 @@ mod tests {
     }
 
     #[test]
+    fn a_seed_gives_the_same_payments_in_every_build() {
+        let traffic = traffic(7, "2026-11-25");
+        let first = epoch_seconds(traffic.options().instant(9, 31)) / BUCKET_SECONDS;
+        let payments: Vec<String> =
+            (first..first + 6).map(|index| format!("{}", traffic.bucket(index))).collect();
+        insta::assert_snapshot!(payments.join(" "), @"40127 52630 56211 61560 53998 68922");
+    }
+
+    #[test]
     fn adjoining_windows_add_up_wherever_they_are_cut() {
         let traffic = traffic(7, "2026-11-25");
         let (from, until) = (1_795_000_003, 1_795_000_307);
