@@ -21,7 +21,7 @@ use tidetable::keda::pb::{
     GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, ScaledObjectRef,
 };
 use tidetable::keda::{self, Metrics};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::client::Grpc;
@@ -463,6 +463,17 @@ async fn streams_end_with_ok_at_shutdown_and_health_says_so() {
         let open = format!("tidetable_open_streams{{rpc=\"{rpc}\"}} ");
         assert_eq!(scraped(&registry, &open), [format!("{open}0")]);
     }
+}
+
+#[tokio::test]
+async fn peers_that_say_nothing_or_read_nothing_do_not_hold_up_the_end() {
+    let server = start(&["payments-api"]).await;
+    server.publish("payments-api", seconds(0), Some(34));
+    let silent = TcpStream::connect(server.address).await.unwrap();
+    let unread = activity(&server).await;
+    server.clock.advance(seconds(30));
+    server.end().await;
+    drop((silent, unread));
 }
 
 #[tokio::test]

@@ -162,9 +162,10 @@ pub(super) mod tests {
     use super::*;
     use crate::decision::Policy;
     use crate::engine::Demand;
+    use crate::guard;
+    use crate::plan;
     use crate::time::Step;
     use crate::units::{LoadPerReplica, Quantile, Replicas};
-    use crate::{guard, plan};
 
     pub(in crate::keda) fn target(name: &str, scaled_object: &str) -> Target {
         let (namespace, object) = scaled_object.split_once('/').unwrap();

@@ -2,8 +2,8 @@
 //!
 //! KEDA polls without a deadline and holds a lock while it waits, so an answer that waits for anything stops the scaling
 //! of the workload it is about. Nothing here does I/O, fits, or decides; a handler reads the
-//! [`Board`](crate::engine::Board) and the clock, and returns. Its opposite, an answer that is not known, is a gRPC error and never a
-//! number: KEDA turns every bad number into 0, and 0 is an instruction.
+//! [`Board`](crate::engine::Board) and the clock, and returns. What is not known is a gRPC error and never a number: KEDA
+//! turns every bad number into 0, and 0 is an instruction.
 //!
 //! ```text
 //! metadata   who asks for which target        strings → Target, or a message its author can act on
@@ -11,7 +11,8 @@
 //! answer     replicas → MetricSpec, MetricValue
 //! stream     the two pushed answers           state on open, on change, every 30 s; a clean end at shutdown
 //! health     grpc.health.v1                   SERVING until shutdown
-//! server     the listener, its limits, the drain
+//! incoming   the connections that speak
+//! server     its limits, and the drain
 //! ```
 //!
 //! Target and ScaledObject are what the peer says they are. Only TLS with client certificates makes that evidence, so a
@@ -19,6 +20,7 @@
 
 mod answer;
 mod health;
+mod incoming;
 mod metadata;
 mod metrics;
 #[rustfmt::skip]

@@ -1,4 +1,4 @@
-//! The listener: HTTP/2 without TLS, its limits, and how it ends.
+//! HTTP/2 without TLS, its limits, and how it ends.
 //!
 //! KEDA opens one connection per address for every ScaledObject of a cluster, calls without deadlines, and reconnects with
 //! up to two minutes of back-off. Hence: every call is bounded here and not by its peer; dead peers are found by
@@ -16,14 +16,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tracing::{info, warn};
 
-use super::Metrics;
 use super::health::Reporter;
 use super::pb::external_scaler_server::ExternalScalerServer;
 use super::service::Scaler;
+use super::{Metrics, incoming};
 use crate::engine::{Board, Clock};
 
 /// The whole of a unary call, request body included; for a stream, its opening. An answer takes microseconds: this ends
@@ -93,7 +92,7 @@ pub async fn serve<C: Clock>(
         .add_service(scaler)
         .add_service(health)
         .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            incoming::connections(listener, &tasks, shutdown.clone()),
             shutdown.clone().cancelled_owned(),
         );
     let mut server = pin!(server);
