@@ -266,7 +266,10 @@ mod tests {
                 chunks.push(chunk);
                 rest = later;
             }
-            chunks.sort_by_key(|chunk| chunk.first().map(|sample| sample.at.timestamp().cast_unsigned().wrapping_mul(order | 1)));
+            let shuffled = |chunk: &&[Sample]| {
+                chunk.first().map(|sample| sample.at.timestamp().cast_unsigned().wrapping_mul(order | 1))
+            };
+            chunks.sort_by_key(shuffled);
             let mut in_chunks = Recent::new(STEP, DAYS);
             for chunk in chunks {
                 in_chunks.append(chunk, end(&truth));

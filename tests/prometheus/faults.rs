@@ -1,7 +1,8 @@
 //! Faults that a real Prometheus cannot be made to show, and who we say we are when we ask.
 
-use std::fs;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use std::{fs, io};
 
 use tidetable::engine::{MetricSource, Sample};
 use tidetable::source::prometheus::{Auth, Error, Settings};
@@ -247,5 +248,56 @@ async fn calls_in_flight_are_bounded_and_history_leaves_seats_free() {
         biased;
         _ = backfills => panic!("the slow server answered"),
         sample = newest => assert_eq!(sample.unwrap().load.map(Load::get), Some(1.0)),
+    }
+}
+
+#[tokio::test]
+async fn who_finds_no_seat_in_time_says_so() {
+    let server = MockServer::start().await;
+    let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(20));
+    Mock::given(path("/api/v1/query")).respond_with(slow).mount(&server).await;
+    let source = connect(Settings { concurrency: 1, ..Settings::for_url(server.uri()) });
+    let history = demand("sum(x)");
+    let ask = |patience| source.instant(&history, from_epoch_seconds(6000), Duration::from_millis(patience));
+    let (first, second) = tokio::join!(ask(400), ask(200));
+    assert!(matches!(first, Err(Error::Timeout { .. })), "{first:?}");
+    assert!(matches!(second, Err(Error::Crowded { concurrency: 1, .. })), "{second:?}");
+}
+
+#[tokio::test]
+async fn what_makes_measurements_doubtful_is_logged_once_for_a_call() {
+    let server = MockServer::start().await;
+    let partial = r#"{"status":"success","warnings":["store a is down"],"data":{"resultType":"matrix","result":
+        [{"metric":{"card":"4111111111111111"},"values":[[6060,"-1"],[6120,"2"]]}]}}"#;
+    let answer = ResponseTemplate::new(200).set_body_string(partial);
+    Mock::given(path("/api/v1/query_range")).respond_with(answer).mount(&server).await;
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _until_the_end = tracing::subscriber::set_default(subscriber);
+    let source = connect(Settings::for_url(format!("{}/?token=s3cret", server.uri())));
+    let samples = source.range(&demand("sum(x)"), Slot(100), Slot(20_100)).await.unwrap();
+    assert_eq!(
+        samples[..2].iter().map(|sample| sample.load.map(Load::get)).collect::<Vec<_>>(),
+        [None, Some(2.0)]
+    );
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(log.matches("WARN").count(), 1, "{log}");
+    assert!(log.contains("store a is down") && log.contains("negative=2"), "{log}");
+    assert!(!log.contains("s3cret") && !log.contains("4111111111111111"), "{log}");
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -370,12 +370,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_makes_it_panic(body in prop::collection::vec(any::<u8>(), 0..200), at in any::<f64>()) {
-            let _ = read(&body, &range(3));
-            let answer = vector(&format!(r#"[{{"metric":{{}},"value":[{at},"1"]}}]"#));
-            let _ = read(answer.as_bytes(), &instant());
-            let answer = matrix(&format!(r#"[{{"metric":{{}},"values":[[{at:e},"1"]]}}]"#));
-            let _ = read(answer.as_bytes(), &range(3));
+        fn no_body_makes_it_panic(
+            noise in prop::collection::vec(any::<u8>(), 0..200),
+            slips in prop::collection::vec((0..200_usize, any::<u8>()), 0..4),
+            at in any::<f64>(),
+        ) {
+            let range_of = |at: f64| matrix(&format!(r#"[{{"metric":{{"a":"b"}},"values":[[{at:e},"1"]]}}]"#));
+            let instant_of = |at: f64| vector(&format!(r#"[{{"metric":{{"a":"b"}},"value":[{at},"1"]}}]"#));
+            for mut body in [noise, range_of(6060.0).into_bytes(), range_of(at).into_bytes(), instant_of(at).into_bytes()] {
+                let _ = (read(&body, &range(3)), read(&body, &instant()), complaint(&body));
+                for (place, byte) in &slips {
+                    if let Some(slip) = body.get_mut(*place) {
+                        *slip = *byte;
+                    }
+                }
+                if let Ok(answer) = read(&body, &range(3)) {
+                    prop_assert_eq!(answer.samples.len(), 3);
+                }
+                let _ = (read(&body, &instant()), complaint(&body));
+            }
         }
     }
 }

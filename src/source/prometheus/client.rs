@@ -13,7 +13,7 @@ use rand_pcg::Pcg32;
 use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::{self, Answer, Question, When};
 use super::error::excerpt;
@@ -86,9 +86,13 @@ impl Source {
         })
     }
 
-    /// Asks one question, with as many tries as fit into `budget`.
-    async fn ask(&self, question: &Question<'_>, budget: Duration) -> Result<Answer, Error> {
-        let deadline = Instant::now() + budget;
+    /// Asks one question, with as many tries as fit into `budget`, which ends at `deadline`.
+    async fn ask(
+        &self,
+        question: &Question<'_>,
+        budget: Duration,
+        deadline: Instant,
+    ) -> Result<Answer, Error> {
         let mut chance = Pcg32::seed_from_u64(RandomState::new().hash_one(question.query));
         let (mut tries, mut wait) = (0, FIRST_WAIT);
         loop {
@@ -267,7 +271,8 @@ impl MetricSource for Source {
             };
             let _history = self.history_seats.acquire().await.expect("the semaphore is never closed");
             let _seat = self.seats.acquire().await.expect("the semaphore is never closed");
-            whole.append(self.ask(&question, self.settings.timeout).await?);
+            let budget = self.settings.timeout;
+            whole.append(self.ask(&question, budget, Instant::now() + budget).await?);
             begin = end;
         }
         self.warn(demand, &whole);
@@ -284,7 +289,7 @@ impl MetricSource for Source {
             step: demand.step,
             when: When::Instant(at),
         };
-        let _seat = timeout(budget, self.seats.acquire())
+        let _seat = timeout_at(deadline, self.seats.acquire())
             .await
             .map_err(|_| Error::Crowded {
                 url: self.shown(),
@@ -292,7 +297,7 @@ impl MetricSource for Source {
                 after: budget,
             })?
             .expect("the semaphore is never closed");
-        let answer = self.ask(&question, deadline.saturating_duration_since(Instant::now())).await?;
+        let answer = self.ask(&question, budget, deadline).await?;
         self.warn(demand, &answer);
         Ok(answer.samples.first().copied().unwrap_or(Sample { at, load: None }))
     }

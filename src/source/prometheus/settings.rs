@@ -133,7 +133,8 @@ impl Endpoints {
     }
 }
 
-/// An address as it may be shown: without user, password, query string and fragment.
+/// An address as it may be shown: without user, password, query string and fragment. All before the last `@` goes, even
+/// if it stands in the path: of an address that is no url, nobody can say where the password ends.
 pub(super) fn without_secrets(address: &str) -> String {
     let address = address.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
