@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::forecast::{Fitted, Known, Observation};
-use crate::guard::{self, Applied, Freshness, Rung, Situation, State};
+use crate::guard::{self, Applied, Freshness, Rung, Situation};
 use crate::plan::{self, Plan};
 use crate::series::Series;
 use crate::time::Timestamp;
@@ -42,6 +42,16 @@ pub struct Evidence<'a> {
     pub model: Option<&'a dyn Fitted>,
 }
 
+/// What one decision hands to the next: a fold over the last hold window, and nothing older but the newest measurement.
+///
+/// A replica that starts now folds that window from the source and then answers as one that has run for a month.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct State {
+    /// The newest instant measurement so far: one query that fails makes nobody blind.
+    newest_live: Option<Observation>,
+    guard: guard::State,
+}
+
 /// What was decided, from what, and why.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
@@ -73,14 +83,11 @@ pub fn decide(
     policy: &Policy,
     state: &State,
 ) -> (Decision, State) {
-    let newest = newest(evidence);
+    let live = newer(evidence.live, state.newest_live);
+    let newest = newest(evidence, live);
     let freshness = Freshness::of(newest, now, policy.guard.stale_after);
     let reactive_need = newest.map(|observation| Replicas::bearing(observation.load, policy.plan.capacity));
 
-    let live = match freshness {
-        Freshness::Fresh => evidence.live,
-        Freshness::Stale => None,
-    };
     let known = Known { settled: evidence.settled, origin: evidence.settled.end(), live };
     let plan_at = |quantile| {
         evidence.model.and_then(|model| plan::for_lead_time(now, model, &known, &policy.plan, quantile))
@@ -100,7 +107,7 @@ pub fn decide(
         planned_raised: plan_raised.as_ref().map(|plan| plan.replicas),
         options: &policy.guard,
     };
-    let (ruling, state) = guard::apply(&situation, state);
+    let (ruling, guard) = guard::apply(&situation, &state.guard);
     let decision = Decision {
         target: Arc::clone(target),
         at: now,
@@ -112,14 +119,19 @@ pub fn decide(
         applied: ruling.applied,
         guarded: ruling.guarded,
     };
-    (decision, state)
+    (decision, State { newest_live: live, guard })
+}
+
+/// The later of two measurements.
+fn newer(one: Option<Observation>, other: Option<Observation>) -> Option<Observation> {
+    one.into_iter().chain(other).max_by_key(|observation| observation.at)
 }
 
 /// The newest measurement; a provisional one counts only where it is the larger, for it may only raise an answer.
-fn newest(evidence: &Evidence<'_>) -> Option<Observation> {
+fn newest(evidence: &Evidence<'_>, live: Option<Observation>) -> Option<Observation> {
     let step = evidence.settled.step();
     let settled = evidence.settled.newest().map(|(slot, load)| Observation { at: step.end(slot), load });
-    let sure = [settled, evidence.live].into_iter().flatten().max_by_key(|observation| observation.at);
+    let sure = newer(settled, live);
     let raise = evidence.provisional.filter(|observation| {
         sure.is_none_or(|sure| observation.at + step.duration() > sure.at && observation.load > sure.load)
     });

@@ -1,13 +1,15 @@
 //! The laws of the decision, by property test, for any input: what an operator may rely on at three in the morning.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tidetable::decision::{Decision, Evidence, Policy, decide};
+use tidetable::decision::{Decision, Evidence, Policy, State, decide};
 use tidetable::forecast::{Components, Fitted, Forecast, Forecaster, Known, Observation, Weekly};
-use tidetable::guard::{self, Mode, Rung, State};
+use tidetable::guard::{self, Mode, Rung};
 use tidetable::plan;
 use tidetable::series::Series;
 use tidetable::time::{Slot, Step, Timestamp, from_epoch_seconds};

@@ -1,6 +1,6 @@
 //! Where decisions are published: one snapshot per target, written by its worker, read by RPCs and pages without a wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +14,18 @@ use crate::time::Timestamp;
 /// fallback act. Missing measurements do not bring this about; a worker decides without them.
 pub(crate) const DECISION_EXPIRES: Duration = Duration::from_secs(300);
 
-/// What a worker has published: the answer in force, and the one that follows.
+/// What a worker has published: the answer in force, and those that follow.
 ///
 /// A decision says from when on it is the answer, so that two replicas that computed it at different moments switch
 /// together.
 #[derive(Debug, Clone, Default)]
 pub struct Published {
-    current: Option<Arc<Decision>>,
-    next: Option<Arc<Decision>>,
+    /// Ascending by the instant from which they are in force.
+    recent: VecDeque<Arc<Decision>>,
 }
+
+/// Decisions that are kept: the one in force, and as many ahead as a publish delay of several ticks could bring.
+const KEPT: usize = 8;
 
 /// Why there is no decision to answer with.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -44,9 +47,8 @@ impl Published {
     /// # Errors
     /// [`NoDecision`] when there is none, or none that is recent.
     pub fn at(&self, now: Timestamp) -> Result<&Arc<Decision>, NoDecision> {
-        let in_force = |decision: &&Arc<Decision>| decision.effective_from <= now;
-        let newest = self.next.as_ref().filter(in_force).or(self.current.as_ref().filter(in_force));
-        let decision = newest.ok_or(NoDecision::Never)?;
+        let in_force = self.recent.iter().rev().find(|decision| decision.effective_from <= now);
+        let decision = in_force.ok_or(NoDecision::Never)?;
         match (now - decision.effective_from).to_std() {
             Ok(age) if age > DECISION_EXPIRES => Err(NoDecision::Expired { age }),
             _ => Ok(decision),
@@ -55,13 +57,20 @@ impl Published {
 
     /// When the answer will next change by itself.
     pub fn changes_at(&self, now: Timestamp) -> Option<Timestamp> {
-        self.next.as_ref().map(|decision| decision.effective_from).filter(|at| *at > now)
+        self.recent.iter().map(|decision| decision.effective_from).find(|at| *at > now)
     }
 
+    /// Takes a decision that is in force from later on than those before; one from the same instant is replaced, an
+    /// earlier one is too late.
     fn push(&mut self, decision: Arc<Decision>) {
-        if self.next.as_ref().is_none_or(|next| next.effective_from <= decision.effective_from) {
-            self.current = self.next.take().or(self.current.take());
-            self.next = Some(decision);
+        while self.recent.back().is_some_and(|last| last.effective_from == decision.effective_from) {
+            self.recent.pop_back();
+        }
+        if self.recent.back().is_none_or(|last| last.effective_from < decision.effective_from) {
+            self.recent.push_back(decision);
+        }
+        while self.recent.len() > KEPT {
+            self.recent.pop_front();
         }
     }
 }

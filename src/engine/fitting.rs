@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::forecast::{self, Fitted, Forecaster, REFIT_EVERY};
 use crate::series::Series;
@@ -59,9 +60,9 @@ pub(super) enum Progress {
 }
 
 impl Fitting {
-    /// Waits for the fit, but not longer than `patience`.
-    pub(super) async fn wait(mut self, patience: Duration) -> Progress {
-        match tokio::time::timeout(patience, &mut self.outcome).await {
+    /// Waits for the fit, but not beyond `deadline`.
+    pub(super) async fn wait(mut self, deadline: Instant) -> Progress {
+        match tokio::time::timeout_at(deadline, &mut self.outcome).await {
             Ok(Ok(outcome)) => Progress::Done(self.origin, outcome),
             Ok(Err(_)) => Progress::Died,
             Err(_) => Progress::Running(self),

@@ -36,7 +36,7 @@ pub trait MetricSource: Send + Sync + 'static {
     /// What can go wrong, in words for an operator.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Every slot of `from..until` on the grid of `demand`, evaluated at its end; missing slots may be left out.
+    /// A sample for each slot of `from..until` on the grid of `demand`, evaluated at its end, in order.
     fn range(
         &self,
         demand: &Demand,

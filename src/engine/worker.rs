@@ -8,17 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fitting::{Cadence, FitPool, Fitting, Progress, name_hash};
 use super::{Board, Clock, DecisionLog, Demand, History, MetricSource, Metrics, Sample, Target};
-use crate::decision::{DECIDE_EVERY, Decision, Evidence, decide};
+use crate::decision::{DECIDE_EVERY, Decision, Evidence, State, decide};
 use crate::forecast::{self, Fitted, Forecaster, Observation};
-use crate::guard::State;
 use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp, aligned_before};
 
-/// How long a tick waits for anything. With [`ASK_DELAY`] and the spread it ends before a decision is due to be in force.
+/// How long a tick waits, for everything together. With [`ASK_DELAY`] and the spread it ends before its decision is due
+/// to be in force.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A measurement at an instant is asked for this much later, so that the scrapes before it have been stored.
@@ -26,6 +27,9 @@ const ASK_DELAY: Duration = Duration::from_secs(1);
 
 /// Targets ask within this long of each other, each at a place of its own, rather than all at once.
 const SPREAD: Duration = Duration::from_secs(2);
+
+/// See [`Worker::catch_up`].
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// What every worker shares.
 #[derive(Debug)]
@@ -118,10 +122,12 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
     #[tracing::instrument(name = "tick", level = "debug", skip_all, fields(target = %self.target.name, at = %at))]
     pub async fn tick(&mut self, at: Timestamp) -> Arc<Decision> {
         let began = self.shared.clock.now();
-        let (live, ()) =
-            tokio::join!(Self::ask(&self.source, &self.target, &self.shared.metrics, at), async {});
-        self.catch_up(at).await;
-        self.refit(at).await;
+        let deadline = Instant::now() + PATIENCE;
+        let (source, target, shared) =
+            (Arc::clone(&self.source), Arc::clone(&self.target), Arc::clone(&self.shared));
+        let asked = Self::ask(&source, &target, &shared.metrics, at);
+        let (live, ()) = tokio::join!(asked, self.catch_up(at, deadline));
+        self.refit(at, deadline).await;
         let state = match self.state.take() {
             Some(state) => state,
             None => self.replay(at).await,
@@ -163,13 +169,14 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
     }
 
     /// Takes in every slot that has ended since the last time; the first time, the whole history.
-    async fn catch_up(&mut self, at: Timestamp) {
+    async fn catch_up(&mut self, at: Timestamp, deadline: Instant) {
         let step = self.target.demand.step;
         let until = step.last_ended(at).next();
         if self.fetching.is_none() && self.fetched_until.is_none_or(|fetched| fetched < until) {
             let demand = self.target.demand.clone();
             let settled_until = step.last_ended(at - demand.settle_lag).next();
-            let oldest = until.plus(-step.slots_in(demand.history));
+            // A day more than is asked for: history is kept in whole days, the same ones on every replica.
+            let oldest = until.plus(-step.slots_in(demand.history + DAY));
             let settled = self.history.settled();
             let from = if settled.is_empty() { oldest } else { settled.end().max(oldest) };
             let source = Arc::clone(&self.source);
@@ -179,7 +186,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
             }));
         }
         let Some(fetching) = self.fetching.as_mut() else { return };
-        let Ok(fetched) = tokio::time::timeout(PATIENCE, fetching).await else { return };
+        let Ok(fetched) = tokio::time::timeout_at(deadline, fetching).await else { return };
         self.fetching = None;
         self.shared.metrics.fetched(&self.target.name, "range", matches!(fetched, Ok(Ok(_))));
         match fetched {
@@ -195,7 +202,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
     }
 
     /// Starts the fit that is due, and puts one into force whose time has come.
-    async fn refit(&mut self, at: Timestamp) {
+    async fn refit(&mut self, at: Timestamp, deadline: Instant) {
         let settled = self.history.settled();
         if settled.is_empty() {
             return;
@@ -212,7 +219,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
             self.fitting = Some(fitting);
             return;
         }
-        match fitting.wait(PATIENCE).await {
+        match fitting.wait(deadline).await {
             Progress::Running(fitting) => self.fitting = Some(fitting),
             Progress::Done(origin, outcome) => self.put_into_force(origin, outcome),
             Progress::Died => {

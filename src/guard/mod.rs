@@ -108,8 +108,6 @@ pub struct Applied {
 }
 
 /// What the guard remembers: the proposals of the last hold window, and nothing older.
-///
-/// A replica that starts now folds the same window from history and then answers as one that has run for a month.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     proposals: VecDeque<(Timestamp, Replicas)>,

@@ -1,0 +1,309 @@
+//! A worker through its life, over ports that are fakes of ours: no network, no real time.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tidetable::decision::{Decision, PUBLISH_DELAY, Policy};
+use tidetable::engine::{
+    Board, Clock, DecisionLog, Demand, FitPool, MetricSource, Metrics, Sample, ScaledObject, Shared, Target,
+    Worker,
+};
+use tidetable::forecast::{HORIZON, Weekly};
+use tidetable::guard::{self, Mode, Rule, Rung};
+use tidetable::history::Recent;
+use tidetable::plan;
+use tidetable::time::{Slot, Step, Timestamp, from_epoch_seconds};
+use tidetable::units::{Load, LoadPerReplica, Quantile, Replicas};
+
+/// Monday 4 May 2026, 12:00 UTC.
+const START: i64 = 1_777_896_000;
+
+/// A clock set by hand.
+#[derive(Debug)]
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        from_epoch_seconds(self.0.load(Ordering::SeqCst))
+    }
+
+    async fn sleep_until(&self, at: Timestamp) {
+        self.0.fetch_max(at.timestamp(), Ordering::SeqCst);
+    }
+}
+
+/// What the fake source does when asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mood {
+    Answers,
+    Refuses,
+    /// Never answers.
+    Hangs,
+    /// Answers, but the metric is not there.
+    Empty,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the source is down")]
+struct Down;
+
+/// Demand that follows the hour of the day, from `since` on.
+#[derive(Debug)]
+struct Source {
+    mood: Mutex<Mood>,
+    since: i64,
+}
+
+impl Source {
+    fn new(days: i64) -> Arc<Self> {
+        Arc::new(Self { mood: Mutex::new(Mood::Answers), since: START - days * 86_400 })
+    }
+
+    fn set(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    fn load(&self, at: Timestamp) -> Option<Load> {
+        let second = at.timestamp();
+        let hour = second.rem_euclid(86_400) as f64 / 3_600.0;
+        let noise = ((second / 15 * 7919) % 101) as f64 / 101.0 - 0.5;
+        let usual = 1_000.0 - 600.0 * (hour / 24.0 * std::f64::consts::TAU).cos();
+        (second > self.since).then(|| Load::saturating(usual * (1.0 + 0.05 * noise)))
+    }
+
+    async fn answer<T>(&self, samples: impl FnOnce(Mood) -> T) -> Result<T, Down> {
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Refuses => Err(Down),
+            Mood::Hangs => std::future::pending().await,
+            mood => Ok(samples(mood)),
+        }
+    }
+}
+
+impl MetricSource for Source {
+    type Error = Down;
+
+    async fn range(&self, demand: &Demand, from: Slot, until: Slot) -> Result<Vec<Sample>, Down> {
+        self.answer(|mood| {
+            (from.0..until.0)
+                .map(|slot| demand.step.end(Slot(slot)))
+                .map(|at| Sample { at, load: self.load(at).filter(|_| mood == Mood::Answers) })
+                .collect()
+        })
+        .await
+    }
+
+    fn instant(
+        &self,
+        _: &Demand,
+        at: Timestamp,
+        _: Duration,
+    ) -> impl Future<Output = Result<Sample, Down>> + Send {
+        self.answer(move |mood| Sample { at, load: self.load(at).filter(|_| mood == Mood::Answers) })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Log(Mutex<Vec<Decision>>);
+
+impl DecisionLog for Log {
+    fn record(&self, decision: &Decision) {
+        self.0.lock().unwrap().push(decision.clone());
+    }
+}
+
+fn target(mode: Mode) -> Arc<Target> {
+    Arc::new(Target {
+        name: "payments-api".into(),
+        scaled_object: ScaledObject { namespace: "payments".into(), name: "payments-api".into() },
+        demand: Demand {
+            source: "main".into(),
+            query: "sum(rate(payment_transactions_total[2m]))".into(),
+            step: Step::MINUTE,
+            settle_lag: Duration::from_secs(120),
+            history: Duration::from_secs(21 * 86_400),
+            unit: "tx/s".into(),
+        },
+        timezone: chrono_tz::UTC,
+        policy: Policy {
+            plan: plan::Options {
+                capacity: LoadPerReplica::try_new(20.0).unwrap(),
+                lead_time: Duration::from_secs(120),
+                quantile: Quantile::P95,
+            },
+            guard: guard::Options {
+                min: Replicas(2),
+                max: Replicas(500),
+                scale_down_hold: Duration::from_secs(60),
+                stale_after: Duration::from_secs(120),
+                mode,
+            },
+        },
+    })
+}
+
+type TestWorker = Worker<Source, Recent, Hand, Log>;
+
+fn worker(source: &Arc<Source>, mode: Mode) -> (TestWorker, Arc<Shared<Hand, Log>>) {
+    let target = target(mode);
+    let shared = Arc::new(Shared {
+        clock: Arc::new(Hand(AtomicI64::new(START))),
+        board: Arc::new(Board::new([Arc::clone(&target)])),
+        log: Log::default(),
+        fits: FitPool::try_new().unwrap(),
+        metrics: Metrics::default(),
+    });
+    let history = Recent::new(target.demand.step, target.demand.history);
+    let forecaster = Arc::new(Weekly { timezone: target.timezone });
+    (Worker::new(target, Arc::clone(source), history, forecaster, Arc::clone(&shared)), shared)
+}
+
+fn at(seconds: i64) -> Timestamp {
+    from_epoch_seconds(START + seconds)
+}
+
+/// Ticks at each multiple of 15 s from `seconds.start` on; the last decision.
+async fn walk(worker: &mut TestWorker, seconds: std::ops::Range<i64>) -> Arc<Decision> {
+    let mut last = None;
+    for second in seconds.step_by(15) {
+        last = Some(worker.tick(at(second)).await);
+    }
+    last.expect("at least one tick")
+}
+
+fn rules(decision: &Decision) -> Vec<Rule> {
+    decision.applied.iter().map(|applied| applied.rule).collect()
+}
+
+#[tokio::test]
+async fn the_first_tick_reads_history_fits_and_plans() {
+    let (mut worker, shared) = worker(&Source::new(21), Mode::Active);
+    let decision = worker.tick(at(0)).await;
+    assert_eq!(decision.rung, Rung::Planned);
+    let plan = decision.plan.as_ref().unwrap();
+    // Noon is the peak: 1600 tx/s within 2.5 %, at 20 per replica and the 0.95 quantile.
+    assert!((79..=86).contains(&plan.replicas.0), "{plan:?}");
+    assert_eq!(decision.guarded, Some(plan.replicas.max(decision.reactive_need.unwrap())));
+    assert_eq!(shared.log.0.lock().unwrap().len(), 1);
+
+    let published = shared.board.published("payments-api").unwrap();
+    assert!(published.at(at(0)).is_err(), "not before every replica has decided");
+    assert_eq!(published.at(at(0) + PUBLISH_DELAY).unwrap().guarded, decision.guarded);
+}
+
+#[tokio::test]
+async fn each_rung_of_the_ladder_is_reached_and_left() {
+    let source = Source::new(21);
+    let (mut worker, _) = worker(&source, Mode::Active);
+    assert_eq!(walk(&mut worker, 0..60).await.rung, Rung::Planned);
+
+    source.set(Mood::Refuses);
+    // For as long as the last measurement is fresh, nothing changes; then the plan is read at a raised quantile.
+    let planned = walk(&mut worker, 60..150).await;
+    assert_eq!(planned.rung, Rung::Planned);
+    let stale = walk(&mut worker, 300..315).await;
+    assert_eq!(stale.rung, Rung::PlanOnly);
+    assert_eq!(stale.plan.as_ref().unwrap().quantile, Quantile::P99);
+    assert!(stale.guarded >= planned.reactive_need, "{stale:?} after {planned:?}");
+
+    // The night comes, and the plan follows it down to what the last measurement needed and no lower.
+    let night = walk(&mut worker, 43_200..43_215).await;
+    assert_eq!(night.rung, Rung::PlanOnly);
+    assert_eq!(night.guarded, night.reactive_need);
+    assert_eq!(rules(&night).last(), Some(&Rule::FrozenFloor));
+
+    // The plan has an end, and then there is no honest number.
+    let too_late = i64::try_from(HORIZON.as_secs()).unwrap() + 600;
+    let gone = walk(&mut worker, too_late..too_late + 15).await;
+    assert_eq!((gone.rung, gone.guarded), (Rung::Unavailable, None));
+
+    source.set(Mood::Answers);
+    let back = walk(&mut worker, too_late + 15..too_late + 90).await;
+    assert_eq!(back.rung, Rung::Planned);
+}
+
+#[tokio::test]
+async fn a_young_target_scales_reactively() {
+    let (mut worker, _) = worker(&Source::new(5), Mode::Active);
+    let decision = walk(&mut worker, 0..60).await;
+    assert_eq!(decision.rung, Rung::ReactiveOnly);
+    assert_eq!(rules(&decision)[0], Rule::NoPlan);
+    assert!(decision.guarded >= decision.reactive_need);
+    assert!(decision.plan.is_none());
+}
+
+#[tokio::test]
+async fn in_shadow_the_plan_is_shown_and_not_used() {
+    let (mut worker, _) = worker(&Source::new(21), Mode::Shadow);
+    let decision = walk(&mut worker, 0..15).await;
+    let plan = decision.plan.as_ref().unwrap();
+    assert!(decision.guarded < Some(plan.replicas), "{decision:?}");
+    assert!(decision.guarded >= decision.reactive_need);
+    assert_eq!(rules(&decision)[0], Rule::Shadow);
+}
+
+#[tokio::test]
+async fn a_metric_that_vanishes_is_no_demand_of_zero() {
+    let source = Source::new(21);
+    let (mut worker, _) = worker(&source, Mode::Active);
+    let before = walk(&mut worker, 0..60).await;
+    source.set(Mood::Empty);
+    let after = walk(&mut worker, 60..600).await;
+    assert_eq!(after.rung, Rung::PlanOnly);
+    assert!(after.guarded >= before.reactive_need, "{after:?}");
+}
+
+#[tokio::test]
+async fn a_source_that_hangs_does_not_hold_up_a_tick() {
+    let source = Source::new(21);
+    let (mut worker, _) = worker(&source, Mode::Active);
+    walk(&mut worker, 0..60).await;
+    source.set(Mood::Hangs);
+    // No fit is due in these ten minutes, so nothing but timers is waited for.
+    tokio::time::pause();
+    for second in (60..600).step_by(15) {
+        let began = tokio::time::Instant::now();
+        worker.tick(at(second)).await;
+        let took = began.elapsed();
+        assert!(took <= Duration::from_secs(4), "a tick took {took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_starts_late_answers_as_one_that_has_run_all_along() {
+    let source = Source::new(21);
+    let (mut old, _) = worker(&source, Mode::Active);
+    walk(&mut old, 0..3_600).await;
+    for start in [3_600, 3_675, 3_720] {
+        let (mut young, _) = worker(&source, Mode::Active);
+        let expected = walk(&mut old, start..start + 60).await;
+        let answered = walk(&mut young, start..start + 60).await;
+        assert_eq!(answered, expected, "started at {start}");
+    }
+}
+
+#[tokio::test]
+async fn a_refit_comes_into_force_at_the_same_instant_whoever_started_when() {
+    let source = Source::new(21);
+    let (mut one, _) = worker(&source, Mode::Active);
+    let (mut other, _) = worker(&source, Mode::Active);
+    walk(&mut one, 0..60).await;
+    let mut last = None;
+    for second in (60..7 * 3_600).step_by(60) {
+        let decision = one.tick(at(second)).await;
+        if second >= 3_600 {
+            let second_opinion = other.tick(at(second)).await;
+            // The first ticks of the other one differ in what they remember of the hold window, at most.
+            if second > 3_720 {
+                assert_eq!(second_opinion.plan, decision.plan, "at {second}");
+            }
+        }
+        last = Some(decision);
+    }
+    assert_eq!(last.unwrap().rung, Rung::Planned);
+}
