@@ -8,10 +8,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::WRONG_USAGE;
 use crate::config;
-
-/// The exit code of wrong usage and of a wrong configuration.
-pub(super) const WRONG: u8 = 2;
 
 /// Check a configuration file: name every mistake, or print the effective configuration.
 #[derive(Debug, clap::Args)]
@@ -44,7 +42,7 @@ fn check(path: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<
 /// Says what is wrong with a configuration, and with which code to exit.
 pub(super) fn refuse(error: config::Error, err: &mut impl Write) -> io::Result<u8> {
     writeln!(err, "{:#}", anyhow::Error::from(error))?;
-    Ok(WRONG)
+    Ok(WRONG_USAGE)
 }
 
 #[cfg(test)]
@@ -68,7 +66,7 @@ mod tests {
     #[test]
     fn mistakes_go_to_stderr_and_the_exit_code_is_2() {
         let (code, out, err) = checked("tests/data/config/mistakes.yaml");
-        assert_eq!((code, out.as_str()), (WRONG, ""));
+        assert_eq!((code, out.as_str()), (WRONG_USAGE, ""));
         assert!(err.lines().count() > 15);
         assert!(err.lines().all(|line| line.starts_with("tests/data/config/mistakes.yaml:")), "{err}");
     }
@@ -76,7 +74,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_a_wrong_configuration() {
         let (code, _, err) = checked("/nowhere.yaml");
-        assert_eq!(code, WRONG);
+        assert_eq!(code, WRONG_USAGE);
         assert!(err.contains("/nowhere.yaml: ") && err.lines().count() == 1, "{err}");
     }
 }

@@ -1,7 +1,56 @@
 //! One file per command: the only place where things are wired together.
+//!
+//! Exit codes: 0 is fine, 1 failed, 2 is a wrong command line or configuration.
 
-#[expect(dead_code, reason = "not dispatched to yet")]
 mod check;
-#[expect(dead_code, reason = "not dispatched to yet")]
+mod clock;
+mod demo;
+mod forecast;
+mod progress;
 mod render;
-pub mod demo;
+mod serve;
+mod wiring;
+
+use std::process::ExitCode;
+
+/// Exit code of a command that could not do its work.
+pub const FAILED: u8 = 1;
+
+/// Exit code of a wrong command line or configuration.
+pub const WRONG_USAGE: u8 = 2;
+
+/// Predictive autoscaling for Kubernetes: forecasts demand and asks KEDA for the replicas needed when new pods are ready.
+#[derive(Debug, clap::Parser)]
+#[command(name = "tidetable", version, about, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Show a simulated payments day, with nothing installed
+    Demo(demo::Args),
+    /// Serve KEDA: read demand, forecast it, answer with the replicas needed
+    Serve(serve::Args),
+    /// Name every mistake in a configuration, or print what is in effect
+    Check(check::Args),
+    /// Print the ScaledObject of a target, ready for kubectl apply
+    Render(render::Args),
+    /// Forecast recorded load from a file, with quantiles
+    Forecast(forecast::Args),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// With what went wrong, for a human; the exit code is then [`FAILED`].
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Render(args) => render::run(&args),
+        Command::Forecast(args) => forecast::run(&args),
+    }
+}

@@ -9,7 +9,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::check::{WRONG, refuse};
+use super::WRONG_USAGE;
+use super::check::refuse;
 use crate::config::{self, Config, is_object_name, listed, nearest};
 use crate::engine::{ScaledObject, Target};
 
@@ -76,7 +77,7 @@ fn render(args: &Args, out: &mut impl Write, err: &mut impl Write) -> io::Result
         let meant = nearest(&args.target, names());
         let meant = meant.map_or_else(String::new, |meant| format!(" did you mean {meant:?}?"));
         writeln!(err, "there is no target {:?};{meant} targets are: {}", args.target, listed(names()))?;
-        return Ok(WRONG);
+        return Ok(WRONG_USAGE);
     };
     out.write_all(scaled_object(&config, &target.scaled_object, args).as_bytes())?;
     out.flush()?;
@@ -242,7 +243,7 @@ mod tests {
     #[test]
     fn an_unknown_target_is_answered_with_the_nearest_one() {
         let (code, out, err) = rendered("payment-api");
-        assert_eq!((code, out.as_str()), (WRONG, ""));
+        assert_eq!((code, out.as_str()), (WRONG_USAGE, ""));
         assert_eq!(
             err,
             "there is no target \"payment-api\"; did you mean \"payments-api\"? \

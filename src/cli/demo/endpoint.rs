@@ -22,10 +22,10 @@ use crate::simulate::Traffic;
 use crate::time::{Timestamp, from_epoch_seconds};
 
 /// The demo's query. Its range covers eight scrapes.
-pub const QUERY: &str = "sum(rate(payment_transactions_total[2m]))";
+pub(super) const QUERY: &str = "sum(rate(payment_transactions_total[2m]))";
 
 /// The same over the shortest range that still covers four scrapes.
-pub const QUERY_ONE_MINUTE: &str = "sum(rate(payment_transactions_total[1m]))";
+pub(super) const QUERY_ONE_MINUTE: &str = "sum(rate(payment_transactions_total[1m]))";
 
 /// Prometheus refuses to cut a range into more steps than this.
 const MOST_STEPS: i64 = 11_000;
@@ -34,7 +34,7 @@ const MOST_STEPS: i64 = 11_000;
 ///
 /// # Errors
 /// Whatever the listener's socket fails with.
-pub async fn serve<C: Clock>(
+pub(super) async fn serve<C: Clock>(
     listener: TcpListener,
     traffic: Arc<Traffic>,
     clock: Arc<C>,
@@ -44,7 +44,7 @@ pub async fn serve<C: Clock>(
 }
 
 /// The paths, over `traffic` as far as `clock` has come.
-pub fn router<C: Clock>(traffic: Arc<Traffic>, clock: Arc<C>) -> Router {
+pub(super) fn router<C: Clock>(traffic: Arc<Traffic>, clock: Arc<C>) -> Router {
     let prometheus = Prometheus { traffic, clock };
     Router::new()
         .route("/api/v1/query", get(instant::<C>).post(instant::<C>))

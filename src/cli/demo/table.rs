@@ -23,7 +23,7 @@ const SPARKS: usize = 300;
 
 /// Who reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub(super) enum Look {
     /// A file or another program: every row once, no control codes.
     Plain,
     /// A terminal: a screenful, redrawn in place, in colours.
@@ -37,16 +37,16 @@ pub enum Look {
 
 /// One row.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Row {
+pub(super) struct Row {
     /// What the world is like.
-    pub moment: Moment,
+    pub(super) moment: Moment,
     /// The forecast of the coming peak: its median, and the quantile that is planned for.
-    pub forecast: Option<(f64, f64)>,
+    pub(super) forecast: Option<(f64, f64)>,
 }
 
 /// A table that grows.
 #[derive(Debug, Clone)]
-pub struct Table {
+pub(super) struct Table {
     look: Look,
     zone: Tz,
     rows: VecDeque<Row>,
@@ -79,12 +79,12 @@ type Line = Vec<(Tone, String)>;
 
 impl Table {
     /// An empty table with the wall clock of `zone`.
-    pub fn new(look: Look, zone: Tz) -> Self {
+    pub(super) fn new(look: Look, zone: Tz) -> Self {
         Self { look, zone, rows: VecDeque::new(), demand: VecDeque::new(), lines_drawn: 0, begun: false }
     }
 
     /// Takes a row, and gives what is to be written for it.
-    pub fn push(&mut self, row: Row) -> String {
+    pub(super) fn push(&mut self, row: Row) -> String {
         match self.look {
             Look::Plain => {
                 let mut text = String::new();
@@ -216,7 +216,7 @@ fn sparkline(demand: &VecDeque<Option<f64>>, columns: usize) -> String {
 }
 
 /// The line that sums up a run.
-pub fn summary(ours: &Tally, reactive: &Tally) -> String {
+pub(super) fn summary(ours: &Tally, reactive: &Tally) -> String {
     format!(
         "late pod-minutes: tidetable {:.1}, reactive {:.1}; replica-hours: tidetable {:.1}, reactive {:.1}",
         ours.late_pod_minutes, reactive.late_pod_minutes, ours.replica_hours, reactive.replica_hours

@@ -14,69 +14,69 @@ use crate::units::{LoadPerReplica, Replicas};
 
 /// What both clusters are made of.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Options {
+pub(super) struct Options {
     /// What one replica bears.
-    pub capacity: LoadPerReplica,
+    pub(super) capacity: LoadPerReplica,
     /// Never fewer.
-    pub min: Replicas,
+    pub(super) min: Replicas,
     /// Never more.
-    pub max: Replicas,
+    pub(super) max: Replicas,
     /// From created to ready.
-    pub start_up: StartUp,
+    pub(super) start_up: StartUp,
     /// The behavior of both HPAs.
-    pub behavior: Option<Behavior>,
+    pub(super) behavior: Option<Behavior>,
     /// How full the reactive HPA runs its pods.
-    pub utilization: f64,
+    pub(super) utilization: f64,
 }
 
 /// One cluster.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cluster {
+pub(super) struct Cluster {
     /// Its autoscaler.
-    pub hpa: Hpa,
+    pub(super) hpa: Hpa,
     /// Its pods.
-    pub pods: Pods,
+    pub(super) pods: Pods,
     /// What it has cost so far.
-    pub tally: Tally,
+    pub(super) tally: Tally,
 }
 
 /// How one cluster stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub(super) struct Standing {
     /// Pods it has now been told to run.
-    pub asked: Replicas,
+    pub(super) asked: Replicas,
     /// Pods that are ready.
-    pub ready: Replicas,
+    pub(super) ready: Replicas,
     /// Pods that are needed and not ready.
-    pub late: Replicas,
+    pub(super) late: Replicas,
 }
 
 /// Both clusters at one instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Moment {
+pub(super) struct Moment {
     /// The instant.
-    pub at: Timestamp,
+    pub(super) at: Timestamp,
     /// Payments per second, as a two-minute rate sees them; `None` while nothing is scraped.
-    pub observed: Option<f64>,
+    pub(super) observed: Option<f64>,
     /// Pods that the last minute's payments really needed.
-    pub needed: Replicas,
+    pub(super) needed: Replicas,
     /// What the scaler answered; `None` when that was an error.
-    pub answered: Option<f64>,
+    pub(super) answered: Option<f64>,
     /// Ours.
-    pub ours: Standing,
+    pub(super) ours: Standing,
     /// The reactive one.
-    pub reactive: Standing,
+    pub(super) reactive: Standing,
 }
 
 /// Two clusters and what they bear.
 #[derive(Debug, Clone)]
-pub struct World {
+pub(super) struct World {
     /// What they bear.
-    pub traffic: Arc<Traffic>,
+    pub(super) traffic: Arc<Traffic>,
     /// Scaled by our answers.
-    pub ours: Cluster,
+    pub(super) ours: Cluster,
     /// Scaled by the rate it sees.
-    pub reactive: Cluster,
+    pub(super) reactive: Cluster,
     trigger: Reactive,
     capacity: LoadPerReplica,
     until: Timestamp,
@@ -84,8 +84,10 @@ pub struct World {
 
 impl World {
     /// Both clusters at `begin`, with as many pods as a reactive HPA would have come to.
-    pub fn new(traffic: Arc<Traffic>, begin: Timestamp, options: &Options) -> Self {
-        let trigger = Reactive::new(options.capacity, options.utilization);
+    pub(super) fn new(traffic: Arc<Traffic>, begin: Timestamp, options: &Options) -> Self {
+        // It reads the newest scrape, as ours does: what differs is not how old the news are.
+        let trigger =
+            Reactive { age: Duration::ZERO, ..Reactive::new(options.capacity, options.utilization) };
         let settled =
             LoadPerReplica::try_new(options.capacity.get() * options.utilization).unwrap_or(options.capacity);
         let pods = needed(&traffic, begin, settled).clamp(options.min, options.max);
@@ -107,7 +109,7 @@ impl World {
     /// One sync of both HPAs at `now`, which must not be before the last. `answer` is what the scaler said to KEDA.
     ///
     /// The time since the last sync is tallied first, with the pods that are ready at its end.
-    pub fn advance(&mut self, now: Timestamp, answer: Reading) -> Moment {
+    pub(super) fn advance(&mut self, now: Timestamp, answer: Reading) -> Moment {
         let length = (now - self.until).to_std().unwrap_or_default();
         self.until = self.until.max(now);
         let needed = needed(&self.traffic, now, self.capacity);

@@ -1,0 +1,273 @@
+//! `tidetable forecast`: quantiles of demand from a file alone, as `serve` would have made them.
+//!
+//! With `--origins` there is one forecast per origin, each from points that had ended by then; fits are made on the
+//! serving cadence and every forecast uses the newest points. Points after an origin cannot change its forecast.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use chrono::SecondsFormat;
+use chrono_tz::Tz;
+use rayon::prelude::*;
+
+use crate::forecast::{Fitted, Forecast, Forecaster, HORIZON, Known, REFIT_EVERY, Weekly};
+use crate::series::{Resample, Series, resample};
+use crate::source::recorded::{self, ReadOptions, Stamp};
+use crate::time::{Slot, Step, Timestamp};
+use crate::units::Quantile;
+
+use super::WRONG_USAGE;
+
+/// Arguments of `tidetable forecast`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Recorded load: CSV `timestamp,value`, plain or gzip; stamps RFC 3339 or Unix seconds
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Whose wall clock daily and weekly seasons follow (IANA name)
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    timezone: Tz,
+    /// Business calendars to take into account, comma separated
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    calendars: Vec<String>,
+    /// Spacing of the forecast; that of the input when left out
+    #[arg(long, value_name = "DURATION", value_parser = step)]
+    step: Option<Step>,
+    /// How finer input becomes a step
+    #[arg(long, value_enum, default_value = "sum")]
+    resample: Fold,
+    /// How far ahead, at most 48h
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = horizon)]
+    horizon: Duration,
+    /// Quantiles to print, comma separated
+    #[arg(long, value_name = "LEVEL", value_delimiter = ',', default_value = "0.5,0.9,0.95,0.99", value_parser = quantile)]
+    quantiles: Vec<Quantile>,
+    /// CSV with a column `origin`: one forecast from each; from the end of the input when left out
+    #[arg(long, value_name = "FILE")]
+    origins: Option<PathBuf>,
+    /// What a stamp of the input stands for: the start of its bin, or the end as Prometheus stamps it
+    #[arg(long, value_enum, default_value = "start")]
+    stamp: StampArg,
+    /// Where to write `origin,timestamp,q50,…`; standard output when left out
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Fold {
+    /// Counts add up
+    Sum,
+    /// Rates average
+    Mean,
+    /// The largest stands for the step
+    Max,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
+enum StampArg {
+    /// Start of the bin
+    Start,
+    /// End of the bin
+    End,
+}
+
+fn step(text: &str) -> Result<Step, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    Step::try_new(duration).map_err(|error| error.to_string())
+}
+
+fn horizon(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text).map_err(|error| error.to_string())? {
+        Duration::ZERO => Err("a horizon of nothing has no forecast; 24h is the usual choice".into()),
+        long if long > HORIZON => Err("a forecast reaches at most 48h ahead".into()),
+        horizon => Ok(horizon),
+    }
+}
+
+fn quantile(text: &str) -> Result<Quantile, String> {
+    let level: f64 = text.parse().map_err(|_| format!("{text:?} is not a number between 0 and 1"))?;
+    Quantile::try_new(level).map_err(|error| error.to_string())
+}
+
+/// Forecasts, and writes the rows.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(name) = args.calendars.first() {
+        eprintln!(
+            "tidetable: calendar {name:?} is not known; this version knows no calendars: leave --calendars out"
+        );
+        return Ok(ExitCode::from(WRONG_USAGE));
+    }
+    let mut levels = args.quantiles.clone();
+    levels.sort_by(|a, b| a.get().total_cmp(&b.get()));
+
+    let stamp = if args.stamp == StampArg::Start { Stamp::Start } else { Stamp::End };
+    let options = ReadOptions { stamp, ..ReadOptions::default() };
+    let recording = recorded::read_series(&args.input, &options)?;
+    let series = to_step(recording.series, args)?;
+
+    let origins = match &args.origins {
+        Some(file) => recorded::read_origins(file)?,
+        None => vec![series.step().start(series.end())],
+    };
+    let forecasts = forecast_all(&series, args, &levels, &origins)?;
+    write(args, &levels, &origins, &forecasts)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn to_step(series: Series, args: &Args) -> anyhow::Result<Series> {
+    let Some(step) = args.step else { return Ok(series) };
+    let how = match args.resample {
+        Fold::Sum => Resample::Sum,
+        Fold::Mean => Resample::Mean,
+        Fold::Max => Resample::Max,
+    };
+    resample(&series, step, how).with_context(|| {
+        format!(
+            "--step {step} is not a whole multiple of the input's own step of {}; choose one that is",
+            series.step()
+        )
+    })
+}
+
+/// One forecast per origin, in their order. Origins that share a fit are worked on together.
+fn forecast_all(
+    series: &Series,
+    args: &Args,
+    levels: &[Quantile],
+    origins: &[Timestamp],
+) -> anyhow::Result<Vec<Forecast>> {
+    let step = series.step();
+    let forecaster = Weekly { timezone: args.timezone };
+    let mut order: Vec<usize> = (0..origins.len()).collect();
+    order.sort_by_key(|index| origins[*index]);
+    let fit_origin = |index: &usize| fit_origin(step, first_unknown(step, origins[*index]));
+    let groups: Vec<&[usize]> = order.chunk_by(|a, b| fit_origin(a) == fit_origin(b)).collect();
+
+    let progress = super::progress::bar(origins.len(), "origins");
+    let done: Vec<anyhow::Result<Vec<(usize, Forecast)>>> = groups
+        .par_iter()
+        .map(|group| {
+            let newest = first_unknown(step, origins[group[0]]);
+            let model = fit(forecaster, series, fit_origin(&group[0]), newest)
+                .with_context(|| format!("no forecast from origin {}", rfc3339(origins[group[0]])))?;
+            group
+                .iter()
+                .map(|index| {
+                    let forecast = forecast_one(model.as_ref(), series, args, levels, origins[*index])?;
+                    progress.inc(1);
+                    Ok((*index, forecast))
+                })
+                .collect()
+        })
+        .collect();
+    progress.finish_and_clear();
+
+    let mut forecasts = Vec::with_capacity(origins.len());
+    for group in done {
+        forecasts.extend(group?);
+    }
+    forecasts.sort_by_key(|(index, _)| *index);
+    Ok(forecasts.into_iter().map(|(_, forecast)| forecast).collect())
+}
+
+/// The fit that would be in force: the newest on the serving cadence, or, where history is too short for that one but
+/// not for the origin itself, one made at the origin.
+fn fit(
+    forecaster: Weekly,
+    series: &Series,
+    cadence: Slot,
+    origin: Slot,
+) -> Result<Box<dyn Fitted>, crate::forecast::Error> {
+    forecaster.fit(series, cadence).or_else(|_| forecaster.fit(series, origin))
+}
+
+fn fit_origin(step: Step, origin: Slot) -> Slot {
+    let every = step.slots_in(REFIT_EVERY);
+    Slot(origin.0.div_euclid(every) * every)
+}
+
+/// The first slot that is not known at `origin`: what ended by then is.
+fn first_unknown(step: Step, origin: Timestamp) -> Slot {
+    step.last_ended(origin).next()
+}
+
+fn forecast_one(
+    model: &dyn Fitted,
+    series: &Series,
+    args: &Args,
+    levels: &[Quantile],
+    origin: Timestamp,
+) -> anyhow::Result<Forecast> {
+    let step = series.step();
+    let first = first_unknown(step, origin);
+    let last = first.plus(step.slots_in(args.horizon));
+    let known = Known { settled: series, origin: first, live: None };
+    model.forecast(&known, first..last, levels).with_context(|| {
+        format!(
+            "no forecast from origin {}: nothing was measured in the 48h before it; choose an origin inside the input",
+            rfc3339(origin)
+        )
+    })
+}
+
+fn write(
+    args: &Args,
+    levels: &[Quantile],
+    origins: &[Timestamp],
+    forecasts: &[Forecast],
+) -> anyhow::Result<()> {
+    let mut text = String::from("origin,timestamp");
+    for level in levels {
+        let _ = write!(text, ",q{}", column(*level));
+    }
+    text.push('\n');
+    for (origin, forecast) in origins.iter().zip(forecasts) {
+        let origin = rfc3339(*origin);
+        let step = forecast.step();
+        for row in forecast.rows() {
+            let stamp = match args.stamp {
+                StampArg::Start => step.start(row.slot),
+                StampArg::End => step.end(row.slot),
+            };
+            text += &origin;
+            text.push(',');
+            text += &rfc3339(stamp);
+            for load in row.loads {
+                let _ = write!(text, ",{}", significant(*load));
+            }
+            text.push('\n');
+        }
+    }
+    match &args.output {
+        Some(file) => std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display())),
+        None => match std::io::stdout().lock().write_all(text.as_bytes()) {
+            // A reader that has seen enough, such as `head`, is no failure.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.context("cannot write to standard output"),
+        },
+    }
+}
+
+/// `0.5` as `50`, `0.975` as `97.5`.
+fn column(level: Quantile) -> String {
+    let percent = level.get() * 100.0;
+    format!("{}", (percent * 1e6).round() / 1e6)
+}
+
+fn rfc3339(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Seven significant digits: more than any forecast has, without the noise of the binary fraction.
+fn significant(load: f64) -> f64 {
+    if load <= 0.0 || !load.is_finite() {
+        return 0.0;
+    }
+    let scale = 10_f64.powf(6.0 - load.log10().floor());
+    let rounded = (load * scale).round() / scale;
+    if rounded.is_finite() { rounded } else { load }
+}

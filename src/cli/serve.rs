@@ -1,0 +1,118 @@
+//! `tidetable serve`: everything wired together and kept alive together.
+//!
+//! Whatever must live is waited for: if a worker or a server ends, the process ends, and Kubernetes starts a new one. On
+//! SIGTERM health says so first, streams end with OK, calls under way finish, and all that within [`GRACE`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::check::refuse;
+use super::clock::WallClock;
+use super::wiring::{Assembly, bind};
+use crate::config::{self, Config};
+use crate::telemetry;
+
+/// From the signal to the exit, at most: Kubernetes kills after 30 s.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Arguments of `tidetable serve`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The configuration; `tidetable check` says what is wrong with one
+    #[arg(long, value_name = "FILE", env = "TIDETABLE_CONFIG")]
+    config: PathBuf,
+    /// Where KEDA asks, instead of `server.grpc`
+    #[arg(long, value_name = "ADDRESS", env = "TIDETABLE_GRPC")]
+    grpc: Option<SocketAddr>,
+    /// Where metrics, health and pages are, instead of `server.http`
+    #[arg(long, value_name = "ADDRESS", env = "TIDETABLE_HTTP")]
+    http: Option<SocketAddr>,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,h2=debug`
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "TIDETABLE_LOG")]
+    log_level: String,
+    /// How events are written to standard error
+    #[arg(long, value_enum, default_value = "text", env = "TIDETABLE_LOG_FORMAT")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LogFormat {
+    /// A line for people
+    Text,
+    /// An object per line
+    Json,
+}
+
+/// Serves until a signal.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut config = match config::load(&args.config) {
+        Ok(config) => config,
+        Err(error) => return Ok(ExitCode::from(refuse(error, &mut std::io::stderr().lock())?)),
+    };
+    config.grpc = args.grpc.unwrap_or(config.grpc);
+    config.http = args.http.unwrap_or(config.http);
+    let format = match args.log_format {
+        LogFormat::Text => telemetry::Format::Text,
+        LogFormat::Json => telemetry::Format::Json,
+    };
+    telemetry::install(format, &args.log_level)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(serve(&config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    let mut essential = JoinSet::new();
+    let assembly = Assembly::new(config, Arc::new(WallClock))?;
+    let grpc = bind("server.grpc", config.grpc).await?;
+    let http = bind("server.http", config.http).await?;
+    assembly.answer(grpc, http, &mut essential, &shutdown);
+    let targets = assembly.workers.len();
+    for worker in assembly.workers {
+        let stop = shutdown.clone();
+        essential.spawn(async move {
+            worker.run(stop).await;
+            Ok(())
+        });
+    }
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), targets, "serving");
+
+    let outcome = tokio::select! {
+        signal = stopped() => signal.map(|name| tracing::info!(signal = name, "stopping")),
+        Some(ended) = essential.join_next() => Err(early(ended)),
+    };
+    shutdown.cancel();
+    let drained = tokio::time::timeout(GRACE, async { while essential.join_next().await.is_some() {} });
+    if drained.await.is_err() {
+        tracing::warn!(seconds = GRACE.as_secs(), "the grace period was exceeded; leaving all the same");
+    }
+    outcome
+}
+
+/// What to say of a task that should have lived as long as the process.
+fn early(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(Ok(())) => anyhow::anyhow!("a part that must live has ended"),
+        Ok(Err(error)) => error.context("a part that must live has failed"),
+        Err(died) => anyhow::Error::from(died).context("a part that must live has died"),
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn stopped() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
+    }
+}

@@ -1,0 +1,131 @@
+//! The adapters and the engine, put together: the same for `serve` and for `demo`, which differ in clock and addresses.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, Config, PrometheusSettings};
+use crate::engine::{self, Board, Clock, FitPool, Shared, Target};
+use crate::forecast::Weekly;
+use crate::history::Recent;
+use crate::source::prometheus;
+use crate::telemetry::{self, DecisionLog};
+use crate::{keda, web};
+
+/// A replica counts as ready after this long even while a target's history is still being fetched: a pod that is not
+/// ready leaves the Service, and with it goes `GetMetricSpec`, without which KEDA's `fallback` never fires.
+const START_UP_GRACE: Duration = Duration::from_secs(60);
+
+/// Queries under way at once at one source.
+const CONCURRENT_QUERIES: usize = 16;
+
+/// The owner of one target, with the adapters of this product.
+pub(super) type Worker<C> = engine::Worker<prometheus::Source, Recent, C, DecisionLog>;
+
+/// Everything but the listeners.
+pub(super) struct Assembly<C> {
+    pub(super) shared: Arc<Shared<C, DecisionLog>>,
+    pub(super) workers: Vec<Worker<C>>,
+    registry: Arc<Registry>,
+    keda_metrics: keda::Metrics,
+}
+
+impl<C: Clock> Assembly<C> {
+    /// Wires up what `config` says; nothing is contacted yet.
+    pub(super) fn new(config: &Config, clock: Arc<C>) -> anyhow::Result<Self> {
+        let targets: Vec<Arc<Target>> = config.targets.iter().cloned().map(Arc::new).collect();
+        let shared = Arc::new(Shared {
+            board: Arc::new(Board::new(targets.iter().cloned())),
+            log: DecisionLog::default(),
+            fits: FitPool::try_new().context("cannot start the threads that fit")?,
+            metrics: engine::Metrics::default(),
+            clock,
+        });
+        let sources = sources(config)?;
+        let workers = targets
+            .into_iter()
+            .map(|target| {
+                let source = Arc::clone(&sources[target.demand.source.as_str()]);
+                let history = Recent::new(target.demand.step, target.demand.history);
+                let forecaster = Arc::new(Weekly { timezone: target.timezone });
+                engine::Worker::new(target, source, history, forecaster, Arc::clone(&shared))
+            })
+            .collect();
+
+        let mut registry = telemetry::registry();
+        let keda_metrics = keda::Metrics::default();
+        keda_metrics.register(&mut registry);
+        shared.metrics.register(&mut registry);
+        telemetry::Decisions::new(Arc::clone(&shared.board), Arc::clone(&shared.clock))
+            .register(&mut registry);
+        Ok(Self { shared, workers, registry: Arc::new(registry), keda_metrics })
+    }
+
+    /// Starts answering on both listeners. Each task that ends before `shutdown` is a reason to stop.
+    pub(super) fn answer(
+        &self,
+        grpc: TcpListener,
+        http: TcpListener,
+        tasks: &mut JoinSet<anyhow::Result<()>>,
+        shutdown: &CancellationToken,
+    ) {
+        let Shared { board, clock, .. } = &*self.shared;
+        let (board, clock) = (Arc::clone(board), Arc::clone(clock));
+        let keda = keda::serve(
+            grpc,
+            Arc::clone(&board),
+            Arc::clone(&clock),
+            self.keda_metrics.clone(),
+            shutdown.clone(),
+        );
+        tasks.spawn(async move { keda.await.map_err(anyhow::Error::from) });
+        let registry = Arc::clone(&self.registry);
+        let web = web::serve(http, board, registry, clock, START_UP_GRACE, shutdown.clone());
+        tasks.spawn(async move { web.await.map_err(anyhow::Error::from) });
+    }
+}
+
+/// A listener, or an error that says whose address it is.
+pub(super) async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address} ({key}); is another process there? choose another address")
+    })
+}
+
+fn sources(config: &Config) -> anyhow::Result<BTreeMap<&str, Arc<prometheus::Source>>> {
+    config
+        .sources
+        .iter()
+        .map(|(name, settings)| {
+            let source = prometheus::Source::try_new(source_settings(settings))
+                .with_context(|| format!("source {name:?} cannot be used"))?;
+            Ok((name.as_str(), Arc::new(source)))
+        })
+        .collect()
+}
+
+/// The same settings, in the words of the adapter: adapters do not know each other.
+fn source_settings(settings: &PrometheusSettings) -> prometheus::Settings {
+    let auth = match &settings.auth {
+        config::Auth::None => prometheus::Auth::None,
+        config::Auth::BearerTokenFile(path) => prometheus::Auth::BearerTokenFile(path.clone()),
+        config::Auth::Basic { username, password_file } => {
+            prometheus::Auth::Basic { username: username.clone(), password_file: password_file.clone() }
+        }
+    };
+    prometheus::Settings {
+        url: settings.url.clone(),
+        auth,
+        headers: settings.headers.clone().into_iter().collect(),
+        timeout: settings.timeout,
+        max_body_bytes: usize::try_from(settings.max_body_bytes).unwrap_or(usize::MAX),
+        concurrency: CONCURRENT_QUERIES,
+    }
+}
