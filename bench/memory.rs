@@ -1,0 +1,62 @@
+//! What a target costs in memory between fits: its history, its model and its published decisions.
+//!
+//! Resident memory of this process before and after holding 200 targets, by `/proc/self/status`. The peer is the same
+//! slots as bare `f64`, in the same run.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use tidetable::engine::{History, Sample};
+use tidetable::forecast::{Forecaster, Weekly};
+use tidetable::history::Recent;
+use tidetable::time::{Slot, Step, Timestamp};
+use tidetable::units::Load;
+
+const TARGETS: usize = 200;
+const DAYS: i64 = 56;
+
+fn resident_kib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line with the resident size");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number of KiB")
+}
+
+/// KiB per target that stay with what `hold` makes.
+fn per_target<T>(what: &str, mut hold: impl FnMut(usize) -> T) -> Vec<T> {
+    let before = resident_kib();
+    let held: Vec<T> = (0..TARGETS).map(&mut hold).collect();
+    println!("{what:<44} {:>8.1} KiB per target", (resident_kib() - before) / TARGETS as f64);
+    held
+}
+
+fn main() {
+    let step = Step::MINUTE;
+    let end: Timestamp = "2026-11-20T12:00:00Z".parse().expect("an instant");
+    let until = step.last_ended(end).next();
+    let from = until.plus(-DAYS * 1_440);
+    let samples: Vec<Sample> = (from.0..until.0)
+        .map(Slot)
+        .map(|slot| {
+            let wave = 1.0 + (slot.0 as f64 / 1_440.0 * std::f64::consts::TAU).sin();
+            Sample { at: step.end(slot), load: Some(Load::saturating(100.0 + 900.0 * wave)) }
+        })
+        .collect();
+    let weekly = Weekly { timezone: Tz::America__New_York };
+    let recent = || {
+        let mut recent = Recent::new(step, Duration::from_secs(86_400 * DAYS.unsigned_abs()));
+        recent.append(&samples, until);
+        recent
+    };
+    // One fit first, so that what its scratch memory leaves behind is not counted as a target's.
+    let settled = recent();
+    drop(weekly.fit(settled.settled(), until));
+
+    println!("{TARGETS} targets, {DAYS} days at {step}");
+    let bare = per_target("peer: the same slots as bare f64", |_| {
+        samples.iter().map(|sample| sample.load.map_or(f64::NAN, Load::get)).collect::<Vec<_>>()
+    });
+    let models = per_target("a fitted model", |_| weekly.fit(settled.settled(), until));
+    let histories = per_target("history in memory", |_| recent());
+    black_box((bare, models, histories));
+}
