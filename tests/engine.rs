@@ -191,7 +191,7 @@ async fn the_first_tick_reads_history_fits_and_plans() {
     assert_eq!(decision.guarded, Some(plan.replicas.max(decision.reactive_need.unwrap())));
     assert_eq!(shared.log.0.lock().unwrap().len(), 1);
 
-    let published = shared.board.published("payments-api").unwrap();
+    let published = shared.board.table().published("payments-api").unwrap();
     assert!(published.at(at(0)).is_err(), "not before every replica has decided");
     assert_eq!(published.at(at(0) + PUBLISH_DELAY).unwrap().guarded, decision.guarded);
 }

@@ -1,7 +1,7 @@
 //! Where decisions are published: one snapshot per target, written by its worker, read by RPCs and pages without a wait.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -75,28 +75,20 @@ impl Published {
     }
 }
 
-/// The published snapshots of every target.
-#[derive(Debug, Default)]
-pub struct Board {
+/// The targets and what is published for each, as they are between two changes of the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
     entries: BTreeMap<Arc<str>, Entry>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     target: Arc<Target>,
-    published: watch::Sender<Published>,
+    /// Shared by every table that has this target, so that a change of others does not touch who follows it.
+    published: Arc<watch::Sender<Published>>,
 }
 
-impl Board {
-    /// A board for `targets`, with nothing published.
-    pub fn new(targets: impl IntoIterator<Item = Arc<Target>>) -> Self {
-        let entries = targets
-            .into_iter()
-            .map(|target| (Arc::clone(&target.name), Entry { target, published: watch::Sender::default() }))
-            .collect();
-        Self { entries }
-    }
-
+impl Table {
     /// Every target, by name.
     pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
         self.entries.values().map(|entry| &entry.target)
@@ -112,15 +104,62 @@ impl Board {
         self.entries.get(name).map(|entry| entry.published.borrow().clone())
     }
 
-    /// Follows what is published for a target; `None` when there is no such target.
+    /// Follows what is published for a target, until it is taken off the board; `None` when there is no such target.
     pub fn subscribe(&self, name: &str) -> Option<watch::Receiver<Published>> {
         self.entries.get(name).map(|entry| entry.published.subscribe())
+    }
+}
+
+/// Where decisions are published. Readers take the present [`Table`] and are never waited for.
+#[derive(Debug, Default)]
+pub struct Board {
+    table: RwLock<Arc<Table>>,
+    notice: RwLock<Option<Arc<str>>>,
+}
+
+impl Board {
+    /// A board for `targets`, with nothing published.
+    pub fn new(targets: impl IntoIterator<Item = Arc<Target>>) -> Self {
+        let board = Self::default();
+        board.replace(targets);
+        board
+    }
+
+    /// The targets at this moment.
+    pub fn table(&self) -> Arc<Table> {
+        // A poisoned lock holds a whole table all the same: it is only ever replaced as a whole.
+        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other targets on the board. What is published for a name that stays is kept, so that a target whose policy
+    /// changed goes on answering until its new worker has decided.
+    pub fn replace(&self, targets: impl IntoIterator<Item = Arc<Target>>) {
+        let before = self.table();
+        let entries = targets
+            .into_iter()
+            .map(|target| {
+                let kept = before.entries.get(&target.name).map(|entry| Arc::clone(&entry.published));
+                let published = kept.unwrap_or_default();
+                (Arc::clone(&target.name), Entry { target, published })
+            })
+            .collect();
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Table { entries });
     }
 
     /// Publishes a decision for its target. Decisions for unknown targets are dropped.
     pub fn publish(&self, decision: Arc<Decision>) {
-        if let Some(entry) = self.entries.get(&decision.target) {
+        if let Some(entry) = self.table().entries.get(&decision.target) {
             entry.published.send_modify(|published| published.push(decision));
         }
+    }
+
+    /// What a person who looks at this replica should know, beside its decisions.
+    pub fn notice(&self) -> Option<Arc<str>> {
+        self.notice.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets, or takes away, the [`Board::notice`].
+    pub fn set_notice(&self, notice: Option<Arc<str>>) {
+        *self.notice.write().unwrap_or_else(PoisonError::into_inner) = notice;
     }
 }

@@ -11,7 +11,7 @@ mod ports;
 mod target;
 mod worker;
 
-pub use board::{Board, NoDecision, Published};
+pub use board::{Board, NoDecision, Published, Table};
 pub use fitting::FitPool;
 pub use metrics::Metrics;
 pub use ports::{Clock, DecisionLog, History, MetricSource, Sample};

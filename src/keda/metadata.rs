@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use super::pb::ScaledObjectRef;
-use crate::engine::{Board, ScaledObject, Target};
+use crate::engine::{ScaledObject, Table, Target};
 
 /// The one key that is read.
 const KEY: &str = "target";
@@ -78,7 +78,7 @@ pub(super) enum Error {
 /// # Errors
 /// [`Error`], one variant for each way in which it does not.
 pub(super) fn bound_target<'a>(
-    board: &'a Board,
+    table: &'a Table,
     reference: Option<&ScaledObjectRef>,
 ) -> Result<&'a Arc<Target>, Error> {
     let reference = reference
@@ -92,11 +92,11 @@ pub(super) fn bound_target<'a>(
     let Some(name) = metadata.get(KEY).map(|name| name.trim()).filter(|name| !name.is_empty()) else {
         let misspelt = |key: &&String| *key != KEY && alike(&key.to_lowercase(), KEY);
         let found = metadata.keys().find(misspelt).map(|key| quoted(key));
-        return Err(Error::NoTarget { found, own: own_target(board, reference) });
+        return Err(Error::NoTarget { found, own: own_target(table, reference) });
     };
     let asker = || format!("{}/{}", quoted(&reference.namespace), quoted(&reference.name));
-    let Some(target) = board.target(name) else {
-        let nearest = nearest(board, &reference.namespace, name);
+    let Some(target) = table.target(name) else {
+        let nearest = nearest(table, &reference.namespace, name);
         return Err(Error::UnknownTarget { asked: quoted(name), nearest, asker: asker() });
     };
     if !owns(&target.scaled_object, reference) {
@@ -109,16 +109,16 @@ fn owns(bound: &ScaledObject, reference: &ScaledObjectRef) -> bool {
     bound.namespace == reference.namespace && bound.name == reference.name
 }
 
-fn own_target(board: &Board, reference: &ScaledObjectRef) -> Option<Arc<str>> {
-    board
+fn own_target(table: &Table, reference: &ScaledObjectRef) -> Option<Arc<str>> {
+    table
         .targets()
         .find(|target| owns(&target.scaled_object, reference))
         .map(|target| Arc::clone(&target.name))
 }
 
-fn nearest(board: &Board, namespace: &str, asked: &str) -> Option<Arc<str>> {
+fn nearest(table: &Table, namespace: &str, asked: &str) -> Option<Arc<str>> {
     let asked = quoted(asked);
-    board
+    table
         .targets()
         .filter(|target| target.scaled_object.namespace == namespace)
         .map(|target| (strsim::jaro_winkler(&target.name, &asked), target))
@@ -161,6 +161,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::decision::Policy;
+    use crate::engine::Board;
     use crate::engine::Demand;
     use crate::guard;
     use crate::plan;
@@ -198,12 +199,13 @@ pub(super) mod tests {
         }
     }
 
-    fn board() -> Board {
+    fn board() -> Arc<Table> {
         Board::new([
             Arc::new(target("payments-api", "payments/payments-api")),
             Arc::new(target("payments-batch", "payments/payments-batch")),
             Arc::new(target("ledger", "ledger/ledger")),
         ])
+        .table()
     }
 
     fn reference(scaled_object: &str, metadata: &[(&str, &str)]) -> ScaledObjectRef {

@@ -73,7 +73,7 @@ pub async fn serve<C: Clock>(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let most_streams = MOST_POLLS + STREAMS_PER_TARGET * board.targets().count();
+    let most_streams = MOST_POLLS + STREAMS_PER_TARGET * board.table().targets().count();
     let tasks = TaskTracker::new();
     let health = HealthServer::new(Reporter::new(tasks.clone(), shutdown.clone()));
     let scaler = Scaler::new(board, clock, metrics, tasks.clone(), shutdown.clone());

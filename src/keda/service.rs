@@ -130,15 +130,16 @@ impl<C: Clock> Scaler<C> {
         }
     }
 
-    fn target(&self, rpc: Rpc, reference: Option<&ScaledObjectRef>) -> Result<&Arc<Target>, Error> {
-        let target = bound_target(&self.board, reference)?;
+    fn target(&self, rpc: Rpc, reference: Option<&ScaledObjectRef>) -> Result<Arc<Target>, Error> {
+        let table = self.board.table();
+        let target = bound_target(&table, reference)?;
         self.metrics.asked(rpc, &target.name);
-        Ok(target)
+        Ok(Arc::clone(target))
     }
 
     /// The decision in force. It is the clock that says which, so that two replicas switch together.
     fn decision(&self, target: &Target) -> Result<Arc<Decision>, Error> {
-        let published = self.board.published(&target.name).unwrap_or_default();
+        let published = self.board.table().published(&target.name).unwrap_or_default();
         match published.at(self.clock.now()) {
             Ok(decision) => Ok(Arc::clone(decision)),
             Err(why) => Err(Error::NoDecision { target: Arc::clone(&target.name), why }),
@@ -180,7 +181,10 @@ impl<C: Clock> ExternalScaler for Scaler<C> {
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<GetMetricSpecResponse>, Status> {
         let rpc = Rpc::GetMetricSpec;
-        self.answered(rpc, || Ok(metric_specs(self.target(rpc, Some(request.get_ref()))?)))
+        self.answered(rpc, || {
+            let target = self.target(rpc, Some(request.get_ref()))?;
+            Ok(metric_specs(&target))
+        })
     }
 
     async fn get_metrics(
@@ -191,12 +195,12 @@ impl<C: Clock> ExternalScaler for Scaler<C> {
         let GetMetricsRequest { scaled_object_ref, metric_name } = request.get_ref();
         self.answered(rpc, || {
             let target = self.target(rpc, scaled_object_ref.as_ref())?;
-            if !means_metric_of(target, metric_name) {
+            if !means_metric_of(&target, metric_name) {
                 let asked = quoted(metric_name);
                 return Err(Error::UnknownMetric { target: Arc::clone(&target.name), asked });
             }
-            let replicas = self.replicas(target)?;
-            Ok(GetMetricsResponse { metric_values: vec![answer::metric_value(target, replicas)] })
+            let replicas = self.replicas(&target)?;
+            Ok(GetMetricsResponse { metric_values: vec![answer::metric_value(&target, replicas)] })
         })
     }
 
@@ -207,7 +211,7 @@ impl<C: Clock> ExternalScaler for Scaler<C> {
         let rpc = Rpc::IsActive;
         self.answered(rpc, || {
             let target = self.target(rpc, Some(request.get_ref()))?;
-            Ok(IsActiveResponse { result: self.active(target)? })
+            Ok(IsActiveResponse { result: self.active(&target)? })
         })
     }
 
@@ -220,7 +224,7 @@ impl<C: Clock> ExternalScaler for Scaler<C> {
         let rpc = Rpc::StreamIsActive;
         self.answered(rpc, || {
             let target = self.target(rpc, Some(request.get_ref()))?;
-            let published = self.board.subscribe(&target.name).ok_or_else(|| Error::NoDecision {
+            let published = self.board.table().subscribe(&target.name).ok_or_else(|| Error::NoDecision {
                 target: Arc::clone(&target.name),
                 why: NoDecision::Never,
             })?;
@@ -243,7 +247,7 @@ impl<C: Clock> ExternalScaler for Scaler<C> {
         let rpc = Rpc::StreamMetricSpec;
         self.answered(rpc, || {
             let target = self.target(rpc, Some(request.get_ref()))?;
-            let specs = metric_specs(target);
+            let specs = metric_specs(&target);
             let (outlet, pushed) = stream::open(self.shutdown.clone(), self.metrics.open_stream(rpc));
             let clock = Arc::clone(&self.clock);
             let span = debug_span!("stream", rpc = rpc.name(), target = %target.name);

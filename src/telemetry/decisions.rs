@@ -153,11 +153,11 @@ const GAUGES: [Gauge; 12] = [
 impl<C: Clock> Collector for Decisions<C> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let now = self.clock.now();
-        let readings: Vec<Reading> = self
-            .board
+        let table = self.board.table();
+        let readings: Vec<Reading> = table
             .targets()
             .map(|target| {
-                let published = self.board.published(&target.name).unwrap_or_default();
+                let published = table.published(&target.name).unwrap_or_default();
                 let decision = published.at(now).map(Arc::clone);
                 Reading { now, target: Arc::clone(target), decision }
             })

@@ -108,8 +108,9 @@ async fn overview<C: Clock>(State(shown): State<Arc<Shown<C>>>) -> Result<impl I
         let now = shown.clock.now();
         let mut page =
             format!("tidetable {} at {}\n\n", env!("CARGO_PKG_VERSION"), now.format("%Y-%m-%dT%H:%M:%SZ"));
-        for target in shown.board.targets() {
-            let published = shown.board.published(&target.name).unwrap_or_default();
+        let table = shown.board.table();
+        for target in table.targets() {
+            let published = table.published(&target.name).unwrap_or_default();
             let decision = published.at(now);
             let decision = decision.as_ref().map(|decision| &***decision);
             page.push_str(&view::line(target, decision, now));
@@ -123,10 +124,10 @@ async fn overview<C: Clock>(State(shown): State<Arc<Shown<C>>>) -> Result<impl I
 async fn decisions<C: Clock>(State(shown): State<Arc<Shown<C>>>) -> Result<impl IntoResponse, Error> {
     let page = rendered(shown, |shown| {
         let now = shown.clock.now();
-        let published: Vec<_> = shown
-            .board
+        let table = shown.board.table();
+        let published: Vec<_> = table
             .targets()
-            .map(|target| (target, shown.board.published(&target.name).unwrap_or_default()))
+            .map(|target| (target, table.published(&target.name).unwrap_or_default()))
             .collect();
         let decided: Vec<_> =
             published.iter().map(|(target, published)| (target, published.at(now))).collect();

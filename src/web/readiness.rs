@@ -38,10 +38,11 @@ impl Readiness {
 
     /// The verdict at `now`.
     pub(super) fn at(&self, now: Timestamp, board: &Board) -> Verdict {
-        let mut targets: Vec<_> = board
+        let table = board.table();
+        let mut targets: Vec<_> = table
             .targets()
             .map(|target| {
-                let decided = board.published(&target.name).unwrap_or_default().at(now).map(|_| ());
+                let decided = table.published(&target.name).unwrap_or_default().at(now).map(|_| ());
                 (&target.name, decided)
             })
             .collect();
@@ -64,6 +65,9 @@ impl Readiness {
                 format!("not ready: {waiting} of {all} targets wait for their first decision\n")
             }
         };
+        if let Some(notice) = board.notice() {
+            let _ = writeln!(detail, "{notice}");
+        }
         for (name, decided) in targets.iter().take(MOST_LISTED) {
             // Writing to a string cannot fail.
             let _ = match decided {

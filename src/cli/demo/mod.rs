@@ -172,7 +172,7 @@ impl<C: Clock> Stage<C> {
 
 /// Median and planned quantile of the coming window's peak, as the decision in force has them.
 fn forecast(board: &Board, now: Timestamp) -> Option<(f64, f64)> {
-    let published = board.published(TARGET)?;
+    let published = board.table().published(TARGET)?;
     let decision: &Arc<Decision> = published.at(now).ok()?;
     decision.plan.as_ref().map(|plan| (plan.median.get(), plan.peak.get()))
 }
