@@ -4,9 +4,11 @@
 
 mod check;
 mod clock;
+mod crew;
 mod demo;
 mod forecast;
 mod progress;
+mod reload;
 mod render;
 mod serve;
 mod wiring;

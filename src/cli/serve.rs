@@ -1,10 +1,11 @@
 //! `tidetable serve`: everything wired together and kept alive together.
 //!
 //! Whatever must live is waited for: if a worker or a server ends, the process ends, and Kubernetes starts a new one. On
-//! SIGTERM health says so first, streams end with OK, calls under way finish, and all that within [`GRACE`].
+//! SIGTERM health says so first, streams end with OK, calls under way finish, and all that within [`GRACE`]. A changed
+//! configuration is put into force without a restart ([`super::reload`]).
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::check::refuse;
 use super::clock::WallClock;
+use super::crew::{Change, Crew};
+use super::reload::{self, Watched};
 use super::wiring::{Assembly, bind};
 use crate::config::{self, Config};
 use crate::telemetry;
@@ -65,33 +68,42 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     telemetry::install(format, &args.log_level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(serve(&config))?;
+    runtime.context("cannot start the runtime")?.block_on(serve(&args.config, config))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(config: &Config) -> anyhow::Result<()> {
+async fn serve(path: &Path, config: Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
-    let mut essential = JoinSet::new();
-    let assembly = Assembly::new(config, Arc::new(WallClock))?;
+    let clock = Arc::new(WallClock);
+    let reloads = reload::Metrics::default();
+    let assembly = Arc::new(Assembly::new(Arc::clone(&clock), |registry| reloads.register(registry))?);
+    let board = Arc::clone(&assembly.shared.board);
+    let mut crew = Crew::new(Arc::clone(&assembly), shutdown.clone());
     let grpc = bind("server.grpc", config.grpc).await?;
     let http = bind("server.http", config.http).await?;
-    assembly.answer(grpc, http, &mut essential, &shutdown);
-    let targets = assembly.workers.len();
-    for worker in assembly.workers {
-        let stop = shutdown.clone();
-        essential.spawn(async move {
-            worker.run(stop).await;
-            Ok(())
-        });
-    }
+    let Change { started: targets, .. } = crew.apply(&config)?;
+    let mut servers = JoinSet::new();
+    assembly.answer(grpc, http, &mut servers, &shutdown);
+    let mut watched = Watched::new(path, config, reloads).await;
+    let mut hang_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), targets, "serving");
 
-    let outcome = tokio::select! {
-        signal = stopped() => signal.map(|name| tracing::info!(signal = name, "stopping")),
-        Some(ended) = essential.join_next() => Err(early(ended)),
+    let stop = stopped();
+    tokio::pin!(stop);
+    let outcome = loop {
+        tokio::select! {
+            signal = &mut stop => break signal.map(|name| tracing::info!(signal = name, "stopping")),
+            Some(ended) = servers.join_next() => break Err(early(ended)),
+            lost = crew.lost() => break Err(lost),
+            () = watched.changed(&*clock) => watched.reload(&mut crew, &board),
+            Some(()) = hang_up.recv() => watched.reload(&mut crew, &board),
+        }
     };
     shutdown.cancel();
-    let drained = tokio::time::timeout(GRACE, async { while essential.join_next().await.is_some() {} });
+    let drained = tokio::time::timeout(GRACE, async {
+        while servers.join_next().await.is_some() {}
+        crew.gone().await;
+    });
     if drained.await.is_err() {
         tracing::warn!(seconds = GRACE.as_secs(), "the grace period was exceeded; leaving all the same");
     }

@@ -1,6 +1,5 @@
 //! The adapters and the engine, put together: the same for `serve` and for `demo`, which differ in clock and addresses.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, PrometheusSettings};
+use crate::config::{self, PrometheusSettings};
 use crate::engine::{self, Board, Clock, FitPool, Shared, Target};
 use crate::forecast::Weekly;
 use crate::history::Recent;
@@ -29,43 +28,38 @@ const CONCURRENT_QUERIES: usize = 16;
 /// The owner of one target, with the adapters of this product.
 pub(super) type Worker<C> = engine::Worker<prometheus::Source, Recent, C, DecisionLog>;
 
-/// Everything but the listeners.
+/// Everything but workers and listeners.
 pub(super) struct Assembly<C> {
     pub(super) shared: Arc<Shared<C, DecisionLog>>,
-    pub(super) workers: Vec<Worker<C>>,
     registry: Arc<Registry>,
     keda_metrics: keda::Metrics,
 }
 
 impl<C: Clock> Assembly<C> {
-    /// Wires up what `config` says; nothing is contacted yet.
-    pub(super) fn new(config: &Config, clock: Arc<C>) -> anyhow::Result<Self> {
-        let targets: Vec<Arc<Target>> = config.targets.iter().cloned().map(Arc::new).collect();
+    /// Puts together what all targets share, with the metrics of every part and those that `register` brings.
+    pub(super) fn new(clock: Arc<C>, register: impl FnOnce(&mut Registry)) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared {
-            board: Arc::new(Board::new(targets.iter().cloned())),
+            board: Arc::new(Board::default()),
             log: DecisionLog::default(),
             fits: FitPool::try_new().context("cannot start the threads that fit")?,
             metrics: engine::Metrics::default(),
             clock,
         });
-        let sources = sources(config)?;
-        let workers = targets
-            .into_iter()
-            .map(|target| {
-                let source = Arc::clone(&sources[target.demand.source.as_str()]);
-                let history = Recent::new(target.demand.step, target.demand.history);
-                let forecaster = Arc::new(Weekly { timezone: target.timezone });
-                engine::Worker::new(target, source, history, forecaster, Arc::clone(&shared))
-            })
-            .collect();
-
         let mut registry = telemetry::registry();
         let keda_metrics = keda::Metrics::default();
         keda_metrics.register(&mut registry);
         shared.metrics.register(&mut registry);
         telemetry::Decisions::new(Arc::clone(&shared.board), Arc::clone(&shared.clock))
             .register(&mut registry);
-        Ok(Self { shared, workers, registry: Arc::new(registry), keda_metrics })
+        register(&mut registry);
+        Ok(Self { shared, registry: Arc::new(registry), keda_metrics })
+    }
+
+    /// The worker of one target, which has not begun.
+    pub(super) fn worker(&self, target: Arc<Target>, source: Arc<prometheus::Source>) -> Worker<C> {
+        let history = Recent::new(target.demand.step, target.demand.history);
+        let forecaster = Arc::new(Weekly { timezone: target.timezone });
+        engine::Worker::new(target, source, history, forecaster, Arc::clone(&self.shared))
     }
 
     /// Starts answering on both listeners. Each task that ends before `shutdown` is a reason to stop.
@@ -99,16 +93,10 @@ pub(super) async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpLi
     })
 }
 
-fn sources(config: &Config) -> anyhow::Result<BTreeMap<&str, Arc<prometheus::Source>>> {
-    config
-        .sources
-        .iter()
-        .map(|(name, settings)| {
-            let source = prometheus::Source::try_new(source_settings(settings))
-                .with_context(|| format!("source {name:?} cannot be used"))?;
-            Ok((name.as_str(), Arc::new(source)))
-        })
-        .collect()
+/// A client with these settings; nothing is contacted yet.
+pub(super) fn source(name: &str, settings: &PrometheusSettings) -> anyhow::Result<Arc<prometheus::Source>> {
+    let source = prometheus::Source::try_new(source_settings(settings));
+    Ok(Arc::new(source.with_context(|| format!("source {name:?} cannot be used"))?))
 }
 
 /// The same settings, in the words of the adapter: adapters do not know each other.

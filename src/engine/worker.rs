@@ -62,6 +62,7 @@ pub struct Worker<S: MetricSource, H, C, L> {
     /// The last slot that was asked for.
     fetched_until: Option<Slot>,
     state: Option<State>,
+    complaints: Complaints,
 }
 
 /// Slots that were asked for.
@@ -94,6 +95,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
             fetching: None,
             fetched_until: None,
             state: None,
+            complaints: Complaints::default(),
         }
     }
 
@@ -123,10 +125,12 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
     pub async fn tick(&mut self, at: Timestamp) -> Arc<Decision> {
         let began = self.shared.clock.now();
         let deadline = Instant::now() + PATIENCE;
-        let (source, target, shared) =
-            (Arc::clone(&self.source), Arc::clone(&self.target), Arc::clone(&self.shared));
-        let asked = Self::ask(&source, &target, &shared.metrics, at);
-        let (live, ()) = tokio::join!(asked, self.catch_up(at, deadline));
+        let (source, target) = (Arc::clone(&self.source), Arc::clone(&self.target));
+        let asked = Self::ask(&source, &target, at);
+        let (asked, ()) = tokio::join!(asked, self.catch_up(at, deadline));
+        self.shared.metrics.fetched(&self.target.name, Call::Instant.name(), asked.is_ok());
+        self.complaints.note(&target.name, Call::Instant, at, asked.as_ref().err());
+        let live = asked.unwrap_or_default();
         self.refit(at, deadline).await;
         let state = match self.state.take() {
             Some(state) => state,
@@ -152,20 +156,14 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
     }
 
     /// The newest measurement, if the source has one and says so in time.
-    async fn ask(source: &S, target: &Target, metrics: &Metrics, at: Timestamp) -> Option<Observation> {
+    async fn ask(
+        source: &S,
+        target: &Target,
+        at: Timestamp,
+    ) -> Result<Option<Observation>, Trouble<S::Error>> {
         let asked = tokio::time::timeout(PATIENCE, source.instant(&target.demand, at, PATIENCE)).await;
-        metrics.fetched(&target.name, "instant", matches!(asked, Ok(Ok(_))));
-        match asked {
-            Ok(Ok(sample)) => sample.load.map(|load| Observation { at: sample.at, load }),
-            Ok(Err(error)) => {
-                tracing::warn!(target = %target.name, error = %error, "the newest measurement could not be read");
-                None
-            }
-            Err(_) => {
-                tracing::warn!(target = %target.name, "the newest measurement did not come in time");
-                None
-            }
-        }
+        let sample = asked.map_err(|_| Trouble::Late)?.map_err(Trouble::Source)?;
+        Ok(sample.load.map(|load| Observation { at: sample.at, load }))
     }
 
     /// Takes in every slot that has ended since the last time; the first time, the whole history.
@@ -188,16 +186,15 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
         let Some(fetching) = self.fetching.as_mut() else { return };
         let Ok(fetched) = tokio::time::timeout_at(deadline, fetching).await else { return };
         self.fetching = None;
-        self.shared.metrics.fetched(&self.target.name, "range", matches!(fetched, Ok(Ok(_))));
-        match fetched {
-            Ok(Ok(fetched)) => {
-                self.history.append(&fetched.samples, fetched.settled_until);
-                self.fetched_until = Some(fetched.until);
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(target = %self.target.name, error = %error, "history could not be read; trying again");
-            }
-            Err(error) => tracing::error!(target = %self.target.name, error = %error, "reading history died"),
+        let fetched = match fetched {
+            Ok(outcome) => outcome.map_err(Trouble::Source),
+            Err(died) => Err(Trouble::Died(died)),
+        };
+        self.shared.metrics.fetched(&self.target.name, Call::Range.name(), fetched.is_ok());
+        self.complaints.note(&self.target.name, Call::Range, at, fetched.as_ref().err());
+        if let Ok(fetched) = fetched {
+            self.history.append(&fetched.samples, fetched.settled_until);
+            self.fetched_until = Some(fetched.until);
         }
     }
 
@@ -278,6 +275,66 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
         })
     }
 }
+
+/// What a worker asks its source for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Instant,
+    Range,
+}
+
+impl Call {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Instant => "instant",
+            Self::Range => "range",
+        }
+    }
+}
+
+/// Why a measurement is not there.
+#[derive(Debug, thiserror::Error)]
+enum Trouble<E> {
+    #[error(transparent)]
+    Source(E),
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    Late,
+    #[error("reading died: {0}")]
+    Died(tokio::task::JoinError),
+}
+
+/// A source that is down is complained of at once and then once a minute, not with every tick.
+#[derive(Debug, Default)]
+struct Complaints {
+    last: [Option<Timestamp>; 2],
+}
+
+impl Complaints {
+    /// Takes down how a call went.
+    fn note<E: std::error::Error>(
+        &mut self,
+        target: &str,
+        call: Call,
+        at: Timestamp,
+        trouble: Option<&Trouble<E>>,
+    ) {
+        let last = &mut self.last[call as usize];
+        match (trouble, *last) {
+            (None, Some(_)) => {
+                *last = None;
+                tracing::info!(target, call = call.name(), "the metrics source answers again");
+            }
+            (Some(error), complained) if complained.is_none_or(|then| at - then >= COMPLAIN_EVERY) => {
+                *last = Some(at);
+                tracing::warn!(target, call = call.name(), %error, "the metrics source gives nothing; deciding without");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How often a trouble that lasts is told again.
+const COMPLAIN_EVERY: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
 
 /// The part of `settled` that was settled at `then`.
 fn as_of(settled: &Series, then: Timestamp, settle_lag: Duration) -> Series {

@@ -29,7 +29,7 @@ use self::poller::Poller;
 use self::table::{Look, Row, Table};
 use self::world::World;
 use super::clock::{FastClock, SetClock};
-use super::wiring::{Assembly, bind};
+use super::wiring::{self, Assembly, Worker, bind};
 use crate::config;
 use crate::decision::{DECIDE_EVERY, Decision, PUBLISH_DELAY};
 use crate::engine::{Board, Clock};
@@ -107,6 +107,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 struct Stage<C> {
     world: World,
     assembly: Assembly<C>,
+    worker: Option<Worker<C>>,
     poller: Poller,
     http: SocketAddr,
     grpc: SocketAddr,
@@ -125,7 +126,11 @@ impl<C: Clock> Stage<C> {
         tasks.spawn(async move { Ok(serving.await?) });
 
         let config = config::parse("demo.yaml", &demo_config(source))?;
-        let assembly = Assembly::new(&config, clock)?;
+        let assembly = Assembly::new(clock, |_| {})?;
+        let target = Arc::new(config.targets.into_iter().next().context("the demo has a target")?);
+        assembly.shared.board.replace([Arc::clone(&target)]);
+        let source = wiring::source("demo", &config.sources["demo"])?;
+        let worker = Some(assembly.worker(target, source));
         let (keda, web) =
             (bind("the demo's gRPC", loopback).await?, bind("the demo's pages", loopback).await?);
         let (grpc, http) = (keda.local_addr()?, web.local_addr()?);
@@ -145,7 +150,7 @@ impl<C: Clock> Stage<C> {
             utilization: UTILIZATION,
         };
         let world = World::new(traffic, begin, &options);
-        Ok(Self { world, assembly, poller, http, grpc, tasks, shutdown })
+        Ok(Self { world, assembly, worker, poller, http, grpc, tasks, shutdown })
     }
 
     /// One HPA sync at `now`: asks the scaler as KEDA does, and lets both clusters act.
@@ -204,7 +209,7 @@ async fn once(traffic: Arc<Traffic>) -> anyhow::Result<()> {
     let end = begin + TimeDelta::days(1);
     let clock = Arc::new(SetClock::at(begin));
     let mut stage = Stage::set(traffic, Arc::clone(&clock), begin).await?;
-    let mut worker = stage.assembly.workers.pop().context("the demo has a target")?;
+    let mut worker = stage.worker.take().context("the demo has a worker")?;
     let mut table = Table::new(Look::Plain, zone);
     let mut out = std::io::stdout().lock();
     let progress = super::progress::bar(96, "quarter hours");
@@ -232,7 +237,7 @@ async fn live(traffic: Arc<Traffic>, speed: f64) -> anyhow::Result<()> {
     let end = begin + TimeDelta::days(1);
     let clock = Arc::new(FastClock::starting_at(begin, speed));
     let mut stage = Stage::set(traffic, Arc::clone(&clock), begin).await?;
-    let worker = stage.assembly.workers.pop().context("the demo has a target")?;
+    let worker = stage.worker.take().context("the demo has a worker")?;
     let stop = stage.shutdown.clone();
     stage.tasks.spawn(async move {
         worker.run(stop).await;
