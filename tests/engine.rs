@@ -150,7 +150,10 @@ fn target(mode: Mode) -> Arc<Target> {
 type TestWorker = Worker<Source, Recent, Hand, Log>;
 
 fn worker(source: &Arc<Source>, mode: Mode) -> (TestWorker, Arc<Shared<Hand, Log>>) {
-    let target = target(mode);
+    worker_for(target(mode), source)
+}
+
+fn worker_for(target: Arc<Target>, source: &Arc<Source>) -> (TestWorker, Arc<Shared<Hand, Log>>) {
     let shared = Arc::new(Shared {
         clock: Arc::new(Hand(AtomicI64::new(START))),
         board: Arc::new(Board::new([Arc::clone(&target)])),
@@ -284,6 +287,24 @@ async fn a_worker_that_starts_late_answers_as_one_that_has_run_all_along() {
         let expected = walk(&mut old, start..start + 60).await;
         let answered = walk(&mut young, start..start + 60).await;
         assert_eq!(answered, expected, "started at {start}");
+    }
+}
+
+#[tokio::test]
+async fn a_slot_settles_at_the_same_instant_whoever_started_when() {
+    let source = Source::new(21);
+    let mut target = Arc::unwrap_or_clone(target(Mode::Active));
+    // A slot of five minutes settles two minutes into the next one.
+    target.demand.step = Step::try_new(Duration::from_secs(300)).unwrap();
+    let target = Arc::new(target);
+    let (mut old, _) = worker_for(Arc::clone(&target), &source);
+    walk(&mut old, 0..3_600).await;
+    for start in [3_600, 3_735, 3_900] {
+        let (mut young, _) = worker_for(Arc::clone(&target), &source);
+        for second in (start..start + 135).step_by(15) {
+            let (expected, answered) = (old.tick(at(second)).await, young.tick(at(second)).await);
+            assert_eq!(answered.plan, expected.plan, "started at {start}, at {second}");
+        }
     }
 }
 

@@ -59,8 +59,8 @@ pub struct Worker<S: MetricSource, H, C, L> {
     /// The origin of the newest fit that was started, whatever came of it.
     fitted_origin: Option<Slot>,
     fetching: Option<JoinHandle<Result<Fetched, S::Error>>>,
-    /// The last slot that was asked for.
-    fetched_until: Option<Slot>,
+    /// How far slots were asked for, and how far they had settled then.
+    fetched: Option<(Slot, Slot)>,
     state: Option<State>,
     complaints: Complaints,
 }
@@ -93,7 +93,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
             fitting: None,
             fitted_origin: None,
             fetching: None,
-            fetched_until: None,
+            fetched: None,
             state: None,
             complaints: Complaints::default(),
         }
@@ -166,13 +166,16 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
         Ok(sample.load.map(|load| Observation { at: sample.at, load }))
     }
 
-    /// Takes in every slot that has ended since the last time; the first time, the whole history.
+    /// Takes in every slot that has ended or settled since the last time; the first time, the whole history.
+    ///
+    /// A slot may settle at any tick, not only where another ends, and on every replica at the same one.
     async fn catch_up(&mut self, at: Timestamp, deadline: Instant) {
         let step = self.target.demand.step;
         let until = step.last_ended(at).next();
-        if self.fetching.is_none() && self.fetched_until.is_none_or(|fetched| fetched < until) {
+        let settled_until = step.last_ended(at - self.target.demand.settle_lag).next();
+        let news = self.fetched.is_none_or(|(ended, settled)| ended < until || settled < settled_until);
+        if self.fetching.is_none() && news {
             let demand = self.target.demand.clone();
-            let settled_until = step.last_ended(at - demand.settle_lag).next();
             // A day more than is asked for: history is kept in whole days, the same ones on every replica.
             let oldest = until.plus(-step.slots_in(demand.history + DAY));
             let settled = self.history.settled();
@@ -194,7 +197,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
         self.complaints.note(&self.target.name, Call::Range, at, fetched.as_ref().err());
         if let Ok(fetched) = fetched {
             self.history.append(&fetched.samples, fetched.settled_until);
-            self.fetched_until = Some(fetched.until);
+            self.fetched = Some((fetched.until, fetched.settled_until));
         }
     }
 
