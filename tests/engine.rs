@@ -309,6 +309,28 @@ async fn a_slot_settles_at_the_same_instant_whoever_started_when() {
 }
 
 #[tokio::test]
+async fn who_starts_between_a_refit_and_its_coming_into_force_begins_with_the_former_one() {
+    // As the engine derives it: FNV-1a of the name says at which minute of six hours a target's data ends.
+    let hash = b"payments-api".iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let phase = i64::try_from(hash % 360).unwrap();
+    let until_refit = (phase - START / 60).rem_euclid(360) * 60;
+    let settled = until_refit + 120;
+
+    let source = Source::new(21);
+    let (mut old, _) = worker(&source, Mode::Active);
+    for second in (0..settled).step_by(60) {
+        old.tick(at(second)).await;
+    }
+    let (mut young, _) = worker(&source, Mode::Active);
+    for second in (settled..settled + 90).step_by(15) {
+        let (expected, answered) = (old.tick(at(second)).await, young.tick(at(second)).await);
+        assert_eq!(answered.plan, expected.plan, "{} s after the data had settled", second - settled);
+    }
+}
+
+#[tokio::test]
 async fn a_refit_comes_into_force_at_the_same_instant_whoever_started_when() {
     let source = Source::new(21);
     let (mut one, _) = worker(&source, Mode::Active);

@@ -89,6 +89,11 @@ impl Cadence {
         Slot((settled_end.0 - self.phase).div_euclid(self.every) * self.every + self.phase)
     }
 
+    /// The origin before this one.
+    pub(super) fn former(&self, origin: Slot) -> Slot {
+        origin.plus(-self.every)
+    }
+
     /// From when on a fit with this origin is in force.
     pub(super) fn in_force_at(&self, origin: Slot, settle_lag: Duration) -> Timestamp {
         self.step.start(origin) + settle_lag + IN_FORCE_AFTER

@@ -207,14 +207,19 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
         if settled.is_empty() {
             return;
         }
-        let origin = self.cadence.origin(settled.end());
+        let lag = self.target.demand.settle_lag;
+        let mut origin = self.cadence.origin(settled.end());
+        if self.fitted_origin.is_none() && at < self.cadence.in_force_at(origin, lag) {
+            // Others still answer from the former one; the newest follows when its time has come.
+            origin = self.cadence.former(origin);
+        }
         if self.fitting.is_none() && self.fitted_origin.is_none_or(|fitted| fitted < origin) {
             self.fitted_origin = Some(origin);
             self.fitting =
                 Some(self.shared.fits.start(Arc::clone(&self.forecaster), settled.until(origin), origin));
         }
         let Some(fitting) = self.fitting.take() else { return };
-        let in_force_at = self.cadence.in_force_at(fitting.origin, self.target.demand.settle_lag);
+        let in_force_at = self.cadence.in_force_at(fitting.origin, lag);
         if at < in_force_at && self.model.is_some() {
             self.fitting = Some(fitting);
             return;
