@@ -1,11 +1,14 @@
-//! Our Prometheus source against a real Prometheus, started and back-filled here.
+//! Our Prometheus source, and the whole of `tidetable serve`, against a real Prometheus, started and back-filled here.
 //!
+//! `source` asks the source alone; `serve` runs the binary between that Prometheus and a client that calls as KEDA does.
 //! `faults` holds what a real server cannot be made to show, against a server that lies on purpose. Everything that needs
 //! a Prometheus lives in this one binary, so that its harness has no unused half.
 
 // `cfg(test)` holds in every integration test; it tells clippy that a helper may unwrap as a test may.
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod serve;
 #[cfg(test)]
 mod server;
 #[cfg(test)]

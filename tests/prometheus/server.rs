@@ -90,10 +90,7 @@ impl Prometheus {
     }
 
     fn signal(&self, name: &str) {
-        let child = self.child.as_ref().expect("the server runs");
-        // The shell's own `kill`: slim images have no other.
-        let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", child.id())).status();
-        assert!(status.unwrap().success(), "kill -{name}");
+        signal(self.child.as_ref().expect("the server runs"), name);
     }
 
     fn log(&self) -> String {
@@ -105,6 +102,13 @@ impl Drop for Prometheus {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Sends a signal to a process that we started.
+pub(crate) fn signal(child: &Child, name: &str) {
+    // The shell's own `kill`: slim images have no other.
+    let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", child.id())).status();
+    assert!(status.unwrap().success(), "kill -{name}");
 }
 
 /// The folder that holds `prometheus` and `promtool`.
@@ -143,18 +147,20 @@ fn scrape_config(scraped: &[SocketAddr]) -> String {
 }
 
 /// An address nobody listens on. Somebody may take it before the server does; then the server says so and the test fails.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 fn is_ready(address: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut connection = TcpStream::connect(address)?;
-        connection.set_read_timeout(Some(Duration::from_secs(1)))?;
-        write!(connection, "GET /-/ready HTTP/1.0\r\n\r\n")?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.0 200"))
+    get(address, "/-/ready").is_ok_and(|answer| answer.starts_with("HTTP/1.0 200"))
+}
+
+/// A page with its status line and headers.
+pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.set_read_timeout(Some(Duration::from_secs(1)))?;
+    write!(connection, "GET {path} HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    Ok(answer)
 }
