@@ -65,7 +65,6 @@ struct Lead {
 impl Forecaster for Weekly {
     fn fit(&self, history: &Series, origin: Slot) -> Result<Box<dyn Fitted>, Error> {
         let step = history.step();
-        let origin = origin.min(history.end());
         let sums = Sums::of(history, origin);
         let measured = history.until(origin).measured_count();
         let measured_hours = i64::try_from(measured).unwrap_or(i64::MAX) * step.seconds() / 3_600;
@@ -334,6 +333,21 @@ mod tests {
         let series = history(9, office);
         let error = Weekly { timezone: Tz::UTC }.fit(&series, series.end()).unwrap_err();
         assert_eq!(error, Error::TooShort { measured_hours: 216, needed_hours: 240 });
+    }
+
+    #[test]
+    fn a_hole_before_the_origin_is_the_same_as_a_history_that_ends_there() {
+        let whole = history(20, office);
+        let origin = whole.end().plus(-12);
+        let mut holed = whole.clone();
+        (1..=7).for_each(|back| holed.mask(origin.plus(-back)));
+        let ended = holed.until(origin.plus(-7));
+        let rows = |series: &Series| {
+            let fitted = Weekly { timezone: Tz::UTC }.fit(series, origin).unwrap();
+            let known = Known { settled: series, origin, live: None };
+            fitted.forecast(&known, origin..origin.plus(24), &[Quantile::MEDIAN, Quantile::P99]).unwrap()
+        };
+        assert_eq!(rows(&holed), rows(&ended));
     }
 
     #[test]
