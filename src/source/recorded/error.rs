@@ -91,6 +91,12 @@ pub enum Error {
         /// The instant of this line.
         at: Timestamp,
     },
+    /// Nothing at all.
+    #[error("{file}: is empty; check what wrote it")]
+    Blank {
+        /// The file.
+        file: String,
+    },
     /// A header and nothing else.
     #[error("{file}: has a header and no rows; check what wrote it")]
     Empty {

@@ -95,8 +95,10 @@ impl<'a> Rows<'a> {
             }
             rows.split()?;
             rows.header = rows.row.clone();
+            Ok(rows)
+        } else {
+            Err(Error::Blank { file: rows.file })
         }
-        Ok(rows)
     }
 
     /// Where a column stands.
@@ -347,7 +349,8 @@ mod tests {
         );
         let message = read_origins_from("origins.csv", &b"origin\n1795771740\nsoon\n"[..]).unwrap_err();
         assert!(message.to_string().starts_with("origins.csv: line 3 has the stamp \"soon\""), "{message}");
-        assert!(read_origins_from("origins.csv", &b"origin\n"[..]).is_err());
+        assert!(matches!(read_origins_from("origins.csv", &b"origin\n"[..]), Err(Error::Empty { .. })));
+        assert!(matches!(read_origins_from("origins.csv", &b""[..]), Err(Error::Blank { .. })));
     }
 
     proptest! {

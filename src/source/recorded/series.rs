@@ -267,7 +267,8 @@ mod tests {
             assert!(message.starts_with("load.csv: "), "{message}");
             assert!(message.contains(line) && message.contains(remedy), "{message}");
         }
-        for text in ["", "0,1\n60,2\n", "time,value\n0,1\n", "timestamp,load\n0,1\n"] {
+        assert_eq!(complaint_about(""), "load.csv: is empty; check what wrote it");
+        for text in ["\n", "0,1\n60,2\n", "time,value\n0,1\n", "timestamp,load\n0,1\n"] {
             let message = complaint_about(text);
             assert!(message.contains("write the header line `timestamp,value`"), "{message}");
         }
