@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     match tidetable::cli::run(tidetable::cli::Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("tidetable: {error:#}");
+            tidetable::cli::complain(&error);
             ExitCode::from(tidetable::cli::FAILED)
         }
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::WRONG_USAGE;
+use super::output::read_on;
 use crate::config;
 
 /// Check a configuration file: name every mistake, or print the effective configuration.
@@ -33,15 +34,14 @@ fn check(path: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<
     let count = |count: usize, noun| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let (targets, sources) = (count(config.targets.len(), "target"), count(config.sources.len(), "source"));
     // A comment, so that the output is a configuration too.
-    writeln!(out, "# ok: {targets}, {sources}; with every default filled in:")?;
-    out.write_all(config.effective().as_bytes())?;
-    out.flush()?;
+    let text = format!("# ok: {targets}, {sources}; with every default filled in:\n{}", config.effective());
+    read_on(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
     Ok(0)
 }
 
 /// Says what is wrong with a configuration, and with which code to exit.
 pub(super) fn refuse(error: config::Error, err: &mut impl Write) -> io::Result<u8> {
-    writeln!(err, "{:#}", anyhow::Error::from(error))?;
+    read_on(writeln!(err, "{:#}", anyhow::Error::from(error)))?;
     Ok(WRONG_USAGE)
 }
 

@@ -5,22 +5,24 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use chrono::SecondsFormat;
-use chrono_tz::Tz;
+use chrono_tz::{TZ_VARIANTS, Tz};
 use rayon::prelude::*;
 
-use crate::forecast::{Fitted, Forecast, Forecaster, HORIZON, Known, REFIT_EVERY, Weekly};
+use crate::config::nearest;
+use crate::forecast::{Error, Fitted, Forecast, Forecaster, HORIZON, Known, REFIT_EVERY, Weekly};
 use crate::series::{Resample, Series, resample};
 use crate::source::recorded::{self, ReadOptions, Stamp};
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::Quantile;
 
 use super::WRONG_USAGE;
+use super::output::{OutputFile, read_on, say};
 
 /// Arguments of `tidetable forecast`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
     /// Whose wall clock daily and weekly seasons follow (IANA name)
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = timezone)]
     timezone: Tz,
     /// Business calendars to take into account, comma separated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
@@ -75,57 +77,111 @@ enum StampArg {
     End,
 }
 
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "write a duration such as 90s, 5m or 1h30m".into())
+}
+
 fn step(text: &str) -> Result<Step, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    Step::try_new(duration).map_err(|error| error.to_string())
+    Step::try_new(duration(text)?)
+        .map_err(|_| "a step is whole seconds, from 1s to 1d; 5m is a usual choice".into())
 }
 
 fn horizon(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text).map_err(|error| error.to_string())? {
+    match duration(text)? {
         Duration::ZERO => Err("a horizon of nothing has no forecast; 24h is the usual choice".into()),
-        long if long > HORIZON => Err("a forecast reaches at most 48h ahead".into()),
+        long if long > HORIZON => Err("a forecast reaches at most 48h ahead; 24h is the usual choice".into()),
         horizon => Ok(horizon),
     }
 }
 
+fn timezone(text: &str) -> Result<Tz, String> {
+    text.parse().map_err(|_| match nearest(text, TZ_VARIANTS.iter().map(|zone| zone.name())) {
+        Some(zone) => format!("there is no such time zone; did you mean {zone:?}?"),
+        None => "there is no such time zone; give an IANA zone such as America/New_York".into(),
+    })
+}
+
 fn quantile(text: &str) -> Result<Quantile, String> {
-    let level: f64 = text.parse().map_err(|_| format!("{text:?} is not a number between 0 and 1"))?;
+    let level: f64 = text
+        .parse()
+        .map_err(|_| format!("{text:?} is not a number between 0 and 1; 0.95 is the usual choice"))?;
     Quantile::try_new(level).map_err(|error| error.to_string())
 }
 
 /// Forecasts, and writes the rows.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(name) = args.calendars.first() {
-        eprintln!(
-            "tidetable: calendar {name:?} is not known; this version knows no calendars: leave --calendars out"
-        );
-        return Ok(ExitCode::from(WRONG_USAGE));
+        return Ok(refuse(&format!(
+            "calendar {name:?} is not known; this version knows no calendars: leave --calendars out"
+        )));
     }
     let mut levels = args.quantiles.clone();
     levels.sort_by(|a, b| a.get().total_cmp(&b.get()));
+    levels.dedup();
+    let inputs = [Some(&args.input), args.origins.as_ref()];
+    if let Some(file) = &args.output
+        && let Some(input) = inputs.into_iter().flatten().find(|input| same_file(input, file))
+    {
+        let input = input.display();
+        return Ok(refuse(&format!("--output would overwrite {input}, which is read; name another file")));
+    }
+    let output = args.output.as_deref().map(output).transpose()?;
 
     let stamp = if args.stamp == StampArg::Start { Stamp::Start } else { Stamp::End };
     let options = ReadOptions { stamp, ..ReadOptions::default() };
     let recording = recorded::read_series(&args.input, &options)?;
-    let series = to_step(recording.series, args)?;
+    // Before resampling: a coarse slot that the input breaks off in has not ended, and is the first to forecast.
+    let end = recording.raw_step.start(recording.series.end());
+    let series = match to_step(recording.series, args) {
+        Ok(series) => series,
+        Err(problem) => return Ok(refuse(&problem)),
+    };
 
     let origins = match &args.origins {
         Some(file) => recorded::read_origins(file)?,
-        None => vec![series.step().start(series.end())],
+        None => vec![end],
     };
     let forecasts = forecast_all(&series, args, &levels, &origins)?;
-    write(args, &levels, &origins, &forecasts)?;
+    let text = rows(args, &levels, &origins, &forecasts);
+    if let (Some(output), Some(path)) = (output, &args.output) {
+        output.write(text.as_bytes()).map_err(|cause| cannot_write(path, &cause))?;
+    } else {
+        let mut out = std::io::stdout().lock();
+        let written = read_on(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+        written.context("cannot write to standard output")?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn to_step(series: Series, args: &Args) -> anyhow::Result<Series> {
+/// Says what is wrong with the command line.
+fn refuse(problem: &str) -> ExitCode {
+    say(&format!("tidetable: {problem}"));
+    ExitCode::from(WRONG_USAGE)
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+fn output(path: &Path) -> anyhow::Result<OutputFile> {
+    OutputFile::try_new(path).map_err(|cause| cannot_write(path, &cause))
+}
+
+fn cannot_write(path: &Path, cause: &std::io::Error) -> anyhow::Error {
+    let path = path.display();
+    anyhow::anyhow!(
+        "{path}: cannot be written ({cause}); check that its folder is there and may be written to"
+    )
+}
+
+fn to_step(series: Series, args: &Args) -> Result<Series, String> {
     let Some(step) = args.step else { return Ok(series) };
     let how = match args.resample {
         Fold::Sum => Resample::Sum,
         Fold::Mean => Resample::Mean,
         Fold::Max => Resample::Max,
     };
-    resample(&series, step, how).with_context(|| {
+    resample(&series, step, how).ok_or_else(|| {
         format!(
             "--step {step} is not a whole multiple of the input's own step of {}; choose one that is",
             series.step()
@@ -153,7 +209,7 @@ fn forecast_all(
         .map(|group| {
             let newest = first_unknown(step, origins[group[0]]);
             let model = fit(forecaster, series, fit_origin(&group[0]), newest)
-                .with_context(|| format!("no forecast from origin {}", rfc3339(origins[group[0]])))?;
+                .map_err(|error| too_early(series, origins[group[0]], &error))?;
             group
                 .iter()
                 .map(|index| {
@@ -206,20 +262,40 @@ fn forecast_one(
     let first = first_unknown(step, origin);
     let last = first.plus(step.slots_in(args.horizon));
     let known = Known { settled: series, origin: first, live: None };
-    model.forecast(&known, first..last, levels).with_context(|| {
-        format!(
-            "no forecast from origin {}: nothing was measured in the 48h before it; choose an origin inside the input",
-            rfc3339(origin)
-        )
-    })
+    model.forecast(&known, first..last, levels).with_context(|| too_late(series, origin))
 }
 
-fn write(
-    args: &Args,
-    levels: &[Quantile],
-    origins: &[Timestamp],
-    forecasts: &[Forecast],
-) -> anyhow::Result<()> {
+/// What to say of an origin before which too little was measured.
+fn too_early(series: &Series, origin: Timestamp, error: &Error) -> anyhow::Error {
+    let Error::TooShort { measured_hours, needed_hours } = error;
+    if measured_hours >= needed_hours {
+        return anyhow::anyhow!(too_late(series, origin));
+    }
+    anyhow::anyhow!(
+        "no forecast from origin {}: {measured_hours} h of load are measured before it and {needed_hours} h are needed; \
+         the input begins at {}: choose a later origin or a longer input",
+        rfc3339(origin),
+        rfc3339(series.step().start(series.first()))
+    )
+}
+
+/// What to say of an origin that is too far from what was measured last.
+fn too_late(series: &Series, origin: Timestamp) -> String {
+    let (at, end) = (rfc3339(origin), series.step().start(series.end()));
+    if origin > end {
+        let end = rfc3339(end);
+        format!(
+            "no forecast from origin {at}: the input ends at {end}, and a forecast reaches at most 48h beyond what is \
+             known; choose an origin inside the input"
+        )
+    } else {
+        format!(
+            "no forecast from origin {at}: nothing was measured in the 48h before it; choose an origin after measured load"
+        )
+    }
+}
+
+fn rows(args: &Args, levels: &[Quantile], origins: &[Timestamp], forecasts: &[Forecast]) -> String {
     let mut text = String::from("origin,timestamp");
     for level in levels {
         let _ = write!(text, ",q{}", column(*level));
@@ -242,14 +318,7 @@ fn write(
             text.push('\n');
         }
     }
-    match &args.output {
-        Some(file) => std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display())),
-        None => match std::io::stdout().lock().write_all(text.as_bytes()) {
-            // A reader that has seen enough, such as `head`, is no failure.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.context("cannot write to standard output"),
-        },
-    }
+    text
 }
 
 /// `0.5` as `50`, `0.975` as `97.5`.

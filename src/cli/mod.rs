@@ -7,6 +7,7 @@ mod clock;
 mod crew;
 mod demo;
 mod forecast;
+mod output;
 mod progress;
 mod reload;
 mod render;
@@ -41,6 +42,11 @@ enum Command {
     Render(render::Args),
     /// Forecast recorded load from a file, with quantiles
     Forecast(forecast::Args),
+}
+
+/// Says on standard error why a command failed.
+pub fn complain(error: &anyhow::Error) {
+    output::say(&format!("tidetable: {error:#}"));
 }
 
 /// Runs the command.

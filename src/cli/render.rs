@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use super::WRONG_USAGE;
 use super::check::refuse;
+use super::output::read_on;
 use crate::config::{self, Config, is_object_name, listed, nearest};
 use crate::engine::{ScaledObject, Target};
 
@@ -76,11 +77,12 @@ fn render(args: &Args, out: &mut impl Write, err: &mut impl Write) -> io::Result
         let names = || config.targets.iter().map(|target| &*target.name);
         let meant = nearest(&args.target, names());
         let meant = meant.map_or_else(String::new, |meant| format!(" did you mean {meant:?}?"));
-        writeln!(err, "there is no target {:?};{meant} targets are: {}", args.target, listed(names()))?;
+        let targets = listed(names());
+        read_on(writeln!(err, "there is no target {:?};{meant} targets are: {targets}", args.target))?;
         return Ok(WRONG_USAGE);
     };
-    out.write_all(scaled_object(&config, &target.scaled_object, args).as_bytes())?;
-    out.flush()?;
+    let text = scaled_object(&config, &target.scaled_object, args);
+    read_on(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
     Ok(0)
 }
 
