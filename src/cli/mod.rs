@@ -12,6 +12,7 @@ mod progress;
 mod reload;
 mod render;
 mod serve;
+mod signals;
 mod wiring;
 
 use std::process::ExitCode;

@@ -19,6 +19,7 @@ use super::check::refuse;
 use super::clock::WallClock;
 use super::crew::{Change, Crew};
 use super::reload::{self, Watched};
+use super::signals::stopped;
 use super::wiring::{Assembly, bind};
 use crate::config::{self, Config};
 use crate::telemetry;
@@ -116,15 +117,5 @@ fn early(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::E
         Ok(Ok(())) => anyhow::anyhow!("a part that must live has ended"),
         Ok(Err(error)) => error.context("a part that must live has failed"),
         Err(died) => anyhow::Error::from(died).context("a part that must live has died"),
-    }
-}
-
-/// Waits for SIGTERM or SIGINT.
-async fn stopped() -> anyhow::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => Ok("SIGTERM"),
-        _ = interrupt.recv() => Ok("SIGINT"),
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use chrono::{NaiveDate, TimeDelta};
+use chrono::{Datelike, NaiveDate, TimeDelta};
 use chrono_tz::Tz;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,8 @@ use self::poller::Poller;
 use self::table::{Look, Row, Table};
 use self::world::World;
 use super::clock::{FastClock, SetClock};
+use super::output::{read_on, say};
+use super::signals::stopped;
 use super::wiring::{self, Assembly, Worker, bind};
 use crate::config;
 use crate::decision::{DECIDE_EVERY, Decision, PUBLISH_DELAY};
@@ -68,6 +70,9 @@ const DAY: NaiveDate = NaiveDate::from_ymd_opt(2026, 5, 15).expect("a date of th
 /// Live, the day begins shortly before the market opens.
 const LIVE_FROM_HOUR: u32 = 9;
 
+/// Live, by the wall: what the first fit may take before the first answer is asked for.
+const HEAD_START: Duration = Duration::from_secs(1);
+
 /// Arguments of `tidetable demo`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -78,11 +83,19 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = 7)]
     seed: u64,
     /// The day that is played, by New York's wall clock
-    #[arg(long, value_name = "DATE", default_value_t = DAY)]
+    #[arg(long, value_name = "DATE", default_value_t = DAY, value_parser = day)]
     day: NaiveDate,
     /// How many times faster than the wall clock the live demo runs
     #[arg(long, value_name = "FACTOR", default_value_t = 60.0, value_parser = speed, conflicts_with = "once")]
     speed: f64,
+}
+
+fn day(text: &str) -> Result<NaiveDate, String> {
+    match text.parse::<NaiveDate>() {
+        // The weeks before it are played too, so the end of the calendar is out of reach; nobody means that.
+        Ok(day) if (1900..2200).contains(&day.year()) => Ok(day),
+        _ => Err(format!("a day is a date from 1900 to 2199; {DAY} is a Friday that is a pay day")),
+    }
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -220,22 +233,24 @@ async fn once(traffic: Arc<Traffic>) -> anyhow::Result<()> {
         clock.set(at + SYNC_AFTER);
         let row = stage.sync(at + SYNC_AFTER).await;
         if (at - begin).num_seconds() % 900 == 0 {
-            progress.suspend(|| out.write_all(table.push(row).as_bytes()))?;
+            if !read_on(progress.suspend(|| out.write_all(table.push(row).as_bytes())))? {
+                break;
+            }
             progress.inc(1);
         }
         at += DECIDE_EVERY;
     }
     progress.finish_and_clear();
-    writeln!(out, "{}", stage.summary())?;
+    read_on(writeln!(out, "{}", stage.summary()))?;
     drop(worker);
     stage.strike().await
 }
 
-/// The day in front of the user, until it ends or Ctrl-C.
+/// The day in front of the user, until it ends, a signal ends it or nobody reads any more.
 async fn live(traffic: Arc<Traffic>, speed: f64) -> anyhow::Result<()> {
     let (zone, begin) = (traffic.options().zone, traffic.options().instant(LIVE_FROM_HOUR, 0));
     let end = begin + TimeDelta::days(1);
-    let clock = Arc::new(FastClock::starting_at(begin, speed));
+    let clock = Arc::new(FastClock::starting_at(begin - HEAD_START.mul_f64(speed), speed));
     let mut stage = Stage::set(traffic, Arc::clone(&clock), begin).await?;
     let worker = stage.worker.take().context("the demo has a worker")?;
     let stop = stage.shutdown.clone();
@@ -244,23 +259,27 @@ async fn live(traffic: Arc<Traffic>, speed: f64) -> anyhow::Result<()> {
         Ok(())
     });
     let (http, grpc) = (stage.http, stage.grpc);
-    eprintln!(
-        "a simulated day at {speed}x; status http://{http}/, metrics http://{http}/metrics, gRPC {grpc}; Ctrl-C ends it"
-    );
+    say(&format!(
+        "a simulated payments day at {speed} times the speed of the clock; Ctrl-C ends it\n\
+         status http://{http}/  metrics http://{http}/metrics  gRPC {grpc}"
+    ));
 
     let mut table = Table::new(look(), zone);
     let mut at = aligned_before(begin, DECIDE_EVERY.as_secs().cast_signed()) + SYNC_AFTER;
-    let interrupt = tokio::signal::ctrl_c();
-    tokio::pin!(interrupt);
+    let stopped = stopped();
+    tokio::pin!(stopped);
     let mut syncs = 0_u32;
     while at < end {
         tokio::select! {
-            _ = &mut interrupt => break,
+            signal = &mut stopped => {
+                signal?;
+                break;
+            }
             () = clock.sleep_until(at) => {}
         }
         let row = stage.sync(at).await;
-        if syncs.is_multiple_of(4) {
-            show(&table.push(row))?;
+        if syncs.is_multiple_of(4) && !show(&table.push(row))? {
+            break;
         }
         syncs += 1;
         at += DECIDE_EVERY;
@@ -269,11 +288,10 @@ async fn live(traffic: Arc<Traffic>, speed: f64) -> anyhow::Result<()> {
     stage.strike().await
 }
 
-/// Writes to standard output at once; a reader that has gone away ends the demo without a complaint.
-fn show(text: &str) -> anyhow::Result<()> {
+/// Writes to standard output at once, and says whether anybody still reads there.
+fn show(text: &str) -> std::io::Result<bool> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+    read_on(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
 /// How to draw: in place where somebody looks, line by line in a pipe.
