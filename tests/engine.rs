@@ -3,14 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use std::future::Future;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidetable::decision::{Decision, PUBLISH_DELAY, Policy};
 use tidetable::engine::{
-    Board, Clock, DecisionLog, Demand, FitPool, MetricSource, Metrics, Sample, ScaledObject, Shared, Target,
-    Worker,
+    Board, Clock, DecisionLog, Demand, Ended, FitPool, MetricSource, Metrics, Sample, ScaledObject, Shared,
+    Target, Worker,
 };
 use tidetable::forecast::{HORIZON, Weekly};
 use tidetable::guard::{self, Mode, Rule, Rung};
@@ -22,17 +22,19 @@ use tidetable::units::{Load, LoadPerReplica, Quantile, Replicas};
 /// Monday 4 May 2026, 12:00 UTC.
 const START: i64 = 1_777_896_000;
 
-/// A clock set by hand.
+/// A clock set by hand, which a sleeper moves on; the second part says whether somebody has set it back by an hour.
 #[derive(Debug)]
-struct Hand(AtomicI64);
+struct Hand(AtomicI64, AtomicBool);
 
 impl Clock for Hand {
     fn now(&self) -> Timestamp {
-        from_epoch_seconds(self.0.load(Ordering::SeqCst))
+        let back = if self.1.load(Ordering::SeqCst) { 3_600 } else { 0 };
+        from_epoch_seconds(self.0.load(Ordering::SeqCst) - back)
     }
 
     async fn sleep_until(&self, at: Timestamp) {
         self.0.fetch_max(at.timestamp(), Ordering::SeqCst);
+        tokio::task::yield_now().await;
     }
 }
 
@@ -45,6 +47,8 @@ enum Mood {
     Hangs,
     /// Answers, but the metric is not there.
     Empty,
+    /// Answers instants and short ranges; a long one never comes.
+    Slow,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -55,12 +59,12 @@ struct Down;
 #[derive(Debug)]
 struct Source {
     mood: Mutex<Mood>,
-    since: i64,
+    since: AtomicI64,
 }
 
 impl Source {
     fn new(days: i64) -> Arc<Self> {
-        Arc::new(Self { mood: Mutex::new(Mood::Answers), since: START - days * 86_400 })
+        Arc::new(Self { mood: Mutex::new(Mood::Answers), since: AtomicI64::new(START - days * 86_400) })
     }
 
     fn set(&self, mood: Mood) {
@@ -72,7 +76,7 @@ impl Source {
         let hour = second.rem_euclid(86_400) as f64 / 3_600.0;
         let noise = ((second / 15 * 7919) % 101) as f64 / 101.0 - 0.5;
         let usual = 1_000.0 - 600.0 * (hour / 24.0 * std::f64::consts::TAU).cos();
-        (second > self.since).then(|| Load::saturating(usual * (1.0 + 0.05 * noise)))
+        (second > self.since.load(Ordering::SeqCst)).then(|| Load::saturating(usual * (1.0 + 0.05 * noise)))
     }
 
     async fn answer<T>(&self, samples: impl FnOnce(Mood) -> T) -> Result<T, Down> {
@@ -89,10 +93,13 @@ impl MetricSource for Source {
     type Error = Down;
 
     async fn range(&self, demand: &Demand, from: Slot, until: Slot) -> Result<Vec<Sample>, Down> {
+        if *self.mood.lock().unwrap() == Mood::Slow && until.since(from) > 6_000 {
+            return std::future::pending().await;
+        }
         self.answer(|mood| {
             (from.0..until.0)
                 .map(|slot| demand.step.end(Slot(slot)))
-                .map(|at| Sample { at, load: self.load(at).filter(|_| mood == Mood::Answers) })
+                .map(|at| Sample { at, load: self.load(at).filter(|_| mood != Mood::Empty) })
                 .collect()
         })
         .await
@@ -104,7 +111,7 @@ impl MetricSource for Source {
         at: Timestamp,
         _: Duration,
     ) -> impl Future<Output = Result<Sample, Down>> + Send {
-        self.answer(move |mood| Sample { at, load: self.load(at).filter(|_| mood == Mood::Answers) })
+        self.answer(move |mood| Sample { at, load: self.load(at).filter(|_| mood != Mood::Empty) })
     }
 }
 
@@ -155,13 +162,13 @@ fn worker(source: &Arc<Source>, mode: Mode) -> (TestWorker, Arc<Shared<Hand, Log
 
 fn worker_for(target: Arc<Target>, source: &Arc<Source>) -> (TestWorker, Arc<Shared<Hand, Log>>) {
     let shared = Arc::new(Shared {
-        clock: Arc::new(Hand(AtomicI64::new(START))),
+        clock: Arc::new(Hand(AtomicI64::new(START), AtomicBool::new(false))),
         board: Arc::new(Board::new([Arc::clone(&target)])),
         log: Log::default(),
         fits: FitPool::try_new().unwrap(),
         metrics: Metrics::default(),
     });
-    let history = Recent::new(target.demand.step, target.demand.history);
+    let history = Recent::new(target.demand.step, target.demand.recent_span());
     let forecaster = Arc::new(Weekly { timezone: target.timezone });
     (Worker::new(target, Arc::clone(source), history, forecaster, Arc::clone(&shared)), shared)
 }
@@ -174,7 +181,7 @@ fn at(seconds: i64) -> Timestamp {
 async fn walk(worker: &mut TestWorker, seconds: std::ops::Range<i64>) -> Arc<Decision> {
     let mut last = None;
     for second in seconds.step_by(15) {
-        last = Some(worker.tick(at(second)).await);
+        last = worker.tick(at(second)).await;
     }
     last.expect("at least one tick")
 }
@@ -186,7 +193,7 @@ fn rules(decision: &Decision) -> Vec<Rule> {
 #[tokio::test]
 async fn the_first_tick_reads_history_fits_and_plans() {
     let (mut worker, shared) = worker(&Source::new(21), Mode::Active);
-    let decision = worker.tick(at(0)).await;
+    let decision = worker.tick(at(0)).await.unwrap();
     assert_eq!(decision.rung, Rung::Planned);
     let plan = decision.plan.as_ref().unwrap();
     // Noon is the peak: 1600 tx/s within 2.5 %, at 20 per replica and the 0.95 quantile.
@@ -303,7 +310,7 @@ async fn a_slot_settles_at_the_same_instant_whoever_started_when() {
         let (mut young, _) = worker_for(Arc::clone(&target), &source);
         for second in (start..start + 135).step_by(15) {
             let (expected, answered) = (old.tick(at(second)).await, young.tick(at(second)).await);
-            assert_eq!(answered.plan, expected.plan, "started at {start}, at {second}");
+            assert_eq!(answered.unwrap().plan, expected.unwrap().plan, "started at {start}, at {second}");
         }
     }
 }
@@ -326,7 +333,12 @@ async fn who_starts_between_a_refit_and_its_coming_into_force_begins_with_the_fo
     let (mut young, _) = worker(&source, Mode::Active);
     for second in (settled..settled + 90).step_by(15) {
         let (expected, answered) = (old.tick(at(second)).await, young.tick(at(second)).await);
-        assert_eq!(answered.plan, expected.plan, "{} s after the data had settled", second - settled);
+        assert_eq!(
+            answered.unwrap().plan,
+            expected.unwrap().plan,
+            "{} s after the data had settled",
+            second - settled
+        );
     }
 }
 
@@ -338,9 +350,9 @@ async fn a_refit_comes_into_force_at_the_same_instant_whoever_started_when() {
     walk(&mut one, 0..60).await;
     let mut last = None;
     for second in (60..7 * 3_600).step_by(60) {
-        let decision = one.tick(at(second)).await;
+        let decision = one.tick(at(second)).await.unwrap();
         if second >= 3_600 {
-            let second_opinion = other.tick(at(second)).await;
+            let second_opinion = other.tick(at(second)).await.unwrap();
             // The first ticks of the other one differ in what they remember of the hold window, at most.
             if second > 3_720 {
                 assert_eq!(second_opinion.plan, decision.plan, "at {second}");
@@ -349,4 +361,65 @@ async fn a_refit_comes_into_force_at_the_same_instant_whoever_started_when() {
         last = Some(decision);
     }
     assert_eq!(last.unwrap().rung, Rung::Planned);
+}
+
+#[tokio::test]
+async fn who_has_run_for_weeks_answers_as_who_finds_only_what_is_retained() {
+    let source = Source::new(40);
+    let (mut old, _) = worker(&source, Mode::Active);
+    walk(&mut old, 0..60).await;
+    // Since then the source has forgotten all but fifteen days, and midnight has passed twice.
+    let (day, later) = (86_400, 45 * 3_600);
+    source.since.store(START + later - 15 * day, Ordering::SeqCst);
+    for second in (60..later).step_by(600) {
+        old.tick(at(second / 15 * 15)).await;
+    }
+    // The next regular fit, at the latest six hours on, is the first that both make.
+    source.since.store(START + later + 5 * 3_600 - 15 * day, Ordering::SeqCst);
+    for second in (later..later + 7 * 3_600).step_by(60) {
+        old.tick(at(second)).await;
+    }
+    source.since.store(START + later + 7 * 3_600 - 15 * day, Ordering::SeqCst);
+    let start = later + 7 * 3_600;
+    let (mut young, _) = worker(&source, Mode::Active);
+    for second in (start..start + 120).step_by(15) {
+        let (expected, answered) =
+            (old.tick(at(second)).await.unwrap(), young.tick(at(second)).await.unwrap());
+        assert_eq!(answered.plan, expected.plan, "at {second}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_decision_waits_for_its_model_and_not_for_ever() {
+    let source = Source::new(21);
+    source.set(Mood::Slow);
+    let (mut worker, shared) = worker(&source, Mode::Active);
+    tokio::time::pause();
+    for second in (0..60).step_by(15) {
+        assert!(worker.tick(at(second)).await.is_none(), "at {second}");
+        assert!(shared.board.table().published("payments-api").unwrap().at(at(second + 10)).is_err());
+    }
+    let decision = worker.tick(at(60)).await.unwrap();
+    assert_eq!(decision.rung, Rung::ReactiveOnly, "without a model the newest measurement still counts");
+    tokio::time::resume();
+    source.set(Mood::Answers);
+    // The task that hangs is still asking; a new worker is what a restarted process would have.
+    let (mut worker, _) = self::worker(&source, Mode::Active);
+    assert_eq!(worker.tick(at(75)).await.unwrap().rung, Rung::Planned);
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_ends_the_worker() {
+    let (worker, shared) = worker(&Source::new(21), Mode::Active);
+    let clock = Arc::clone(&shared.clock);
+    let running = tokio::spawn(worker.run(tokio_util::sync::CancellationToken::new()));
+    while clock.0.load(Ordering::SeqCst) < START + 60 {
+        tokio::task::yield_now().await;
+    }
+    clock.1.store(true, Ordering::SeqCst);
+    let ended = tokio::time::timeout(Duration::from_secs(20), running).await.unwrap().unwrap();
+    assert!(
+        matches!(ended, Err(Ended::ClockWentBack { by }) if by > Duration::from_secs(3_000)),
+        "{ended:?}"
+    );
 }

@@ -35,10 +35,6 @@ impl Fitted for Flat {
         }
         Some(forecast)
     }
-
-    fn origin(&self) -> Slot {
-        Slot(0)
-    }
 }
 
 prop_compose! {

@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::engine::Clock;
 use crate::time::Timestamp;
 
-/// The longest single sleep: a wall clock that is set right after a suspend is noticed within this.
+/// The longest single sleep: a wall clock that jumps ahead is noticed within this.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
 /// The wall clock, for `serve`.
@@ -23,7 +24,11 @@ impl Clock for WallClock {
     }
 
     async fn sleep_until(&self, at: Timestamp) {
-        while let Some(left) = left(at, self.now()) {
+        let Some(whole) = left(at, self.now()) else { return };
+        let until = Instant::now() + whole;
+        while let Some(left) = left(at, self.now())
+            && Instant::now() < until
+        {
             sleep(left.min(LONGEST_SLEEP)).await;
         }
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::wiring::{self, Assembly};
 use crate::config::{Config, PrometheusSettings};
-use crate::engine::{Clock, Target};
+use crate::engine::{Clock, Ended, Target};
 use crate::source::prometheus;
 
 /// Every worker of the process.
@@ -21,7 +21,7 @@ pub(super) struct Crew<C> {
     assembly: Arc<Assembly<C>>,
     sources: BTreeMap<String, Source>,
     running: BTreeMap<Arc<str>, Running>,
-    tasks: JoinSet<(Arc<str>, CancellationToken)>,
+    tasks: JoinSet<(Arc<str>, Result<(), Ended>)>,
     shutdown: CancellationToken,
 }
 
@@ -91,8 +91,11 @@ impl<C: Clock> Crew<C> {
     pub(super) async fn lost(&mut self) -> anyhow::Error {
         loop {
             match self.tasks.join_next().await {
-                Some(Ok((_, stop))) if stop.is_cancelled() => {}
-                Some(Ok((name, _))) => return anyhow::anyhow!("the worker of {name} has ended"),
+                // Somebody stopped it.
+                Some(Ok((_, Ok(())))) => {}
+                Some(Ok((name, Err(ended)))) => {
+                    return anyhow::Error::from(ended).context(format!("the worker of {name} has ended"));
+                }
                 Some(Err(died)) => return lost(died),
                 None => std::future::pending().await,
             }
@@ -110,8 +113,8 @@ impl<C: Clock> Crew<C> {
         let running = Running { target, source, stop: stop.clone() };
         self.running.insert(Arc::clone(&name), running);
         self.tasks.spawn(async move {
-            worker.run(stop.clone()).await;
-            (name, stop)
+            let ended = worker.run(stop).await;
+            (name, ended)
         });
     }
 

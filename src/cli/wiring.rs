@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
@@ -17,10 +16,6 @@ use crate::history::Recent;
 use crate::source::prometheus;
 use crate::telemetry::{self, DecisionLog};
 use crate::{keda, web};
-
-/// A replica counts as ready after this long even while a target's history is still being fetched: a pod that is not
-/// ready leaves the Service, and with it goes `GetMetricSpec`, without which KEDA's `fallback` never fires.
-const START_UP_GRACE: Duration = Duration::from_secs(60);
 
 /// Queries under way at once at one source.
 const CONCURRENT_QUERIES: usize = 16;
@@ -57,7 +52,7 @@ impl<C: Clock> Assembly<C> {
 
     /// The worker of one target, which has not begun.
     pub(super) fn worker(&self, target: Arc<Target>, source: Arc<prometheus::Source>) -> Worker<C> {
-        let history = Recent::new(target.demand.step, target.demand.history);
+        let history = Recent::new(target.demand.step, target.demand.recent_span());
         let forecaster = Arc::new(Weekly { timezone: target.timezone });
         engine::Worker::new(target, source, history, forecaster, Arc::clone(&self.shared))
     }
@@ -81,7 +76,7 @@ impl<C: Clock> Assembly<C> {
         );
         tasks.spawn(async move { keda.await.map_err(anyhow::Error::from) });
         let registry = Arc::clone(&self.registry);
-        let web = web::serve(http, board, registry, clock, START_UP_GRACE, shutdown.clone());
+        let web = web::serve(http, board, registry, clock, engine::START_UP_GRACE, shutdown.clone());
         tasks.spawn(async move { web.await.map_err(anyhow::Error::from) });
     }
 }

@@ -1,11 +1,11 @@
 //! Where and when fits happen: on a rayon pool of their own, never on the runtime's threads, from data that ends at an
 //! instant which every replica derives from the target's name.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::forecast::{self, Fitted, Forecaster, REFIT_EVERY};
 use crate::series::Series;
@@ -14,10 +14,18 @@ use crate::time::{Slot, Step, Timestamp};
 /// From the end of a fit's data being settled to its being in force on every replica: far longer than a fit takes.
 const IN_FORCE_AFTER: Duration = Duration::from_secs(60);
 
-/// The threads that fit.
-#[derive(Debug)]
+/// How often a fit is tried while history is too short for one.
+const EVERY_WHILE_TOO_SHORT: Duration = Duration::from_secs(3600);
+
+/// Histories that are read or fitted at once. A year of minutes is 5 MB, so this many cost little, and a source is kept
+/// busy while the threads fit.
+const SEATS: usize = 8;
+
+/// The threads that fit, and the seats before them.
+#[derive(Debug, Clone)]
 pub struct FitPool {
-    threads: rayon::ThreadPool,
+    threads: Arc<rayon::ThreadPool>,
+    seats: Arc<Semaphore>,
 }
 
 impl FitPool {
@@ -28,45 +36,31 @@ impl FitPool {
     pub fn try_new() -> Result<Self, rayon::ThreadPoolBuildError> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let builder = rayon::ThreadPoolBuilder::new().num_threads(cores.saturating_sub(1).max(1));
-        builder.thread_name(|index| format!("fit-{index}")).build().map(|threads| Self { threads })
+        let threads = builder.thread_name(|index| format!("fit-{index}")).build()?;
+        Ok(Self { threads: Arc::new(threads), seats: Arc::new(Semaphore::new(SEATS)) })
     }
 
-    /// Starts a fit from what `history` holds before `origin`.
-    pub(super) fn start(&self, forecaster: Arc<dyn Forecaster>, history: Series, origin: Slot) -> Fitting {
+    /// Waits for a seat; it is free again when what is returned is dropped.
+    pub(super) async fn seat(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed, so there is always one in the end.
+        Arc::clone(&self.seats).acquire_owned().await.ok()
+    }
+
+    /// Fits what `history` holds before `origin`. `None` when the fit panicked: one odd series must not take the answers
+    /// of every other target with it.
+    pub(super) async fn fit(
+        &self,
+        forecaster: Arc<dyn Forecaster>,
+        history: Series,
+        origin: Slot,
+    ) -> Option<Result<Box<dyn Fitted>, forecast::Error>> {
         let (done, outcome) = oneshot::channel();
         self.threads.spawn(move || {
+            let fitted = catch_unwind(AssertUnwindSafe(|| forecaster.fit(&history, origin)));
             // The worker may be gone, then nobody wants the model.
-            let _ = done.send(forecaster.fit(&history, origin));
+            let _ = done.send(fitted.ok());
         });
-        Fitting { origin, outcome }
-    }
-}
-
-/// A fit under way.
-#[derive(Debug)]
-pub(super) struct Fitting {
-    pub(super) origin: Slot,
-    outcome: oneshot::Receiver<Result<Box<dyn Fitted>, forecast::Error>>,
-}
-
-/// What has come of a fit.
-pub(super) enum Progress {
-    /// It goes on.
-    Running(Fitting),
-    /// It is done.
-    Done(Slot, Result<Box<dyn Fitted>, forecast::Error>),
-    /// Its thread died; the message is in the log of the panic.
-    Died,
-}
-
-impl Fitting {
-    /// Waits for the fit, but not beyond `deadline`.
-    pub(super) async fn wait(mut self, deadline: Instant) -> Progress {
-        match tokio::time::timeout_at(deadline, &mut self.outcome).await {
-            Ok(Ok(outcome)) => Progress::Done(self.origin, outcome),
-            Ok(Err(_)) => Progress::Died,
-            Err(_) => Progress::Running(self),
-        }
+        outcome.await.ok().flatten()
     }
 }
 
@@ -82,6 +76,12 @@ impl Cadence {
     pub(super) fn of(target: &str, step: Step) -> Self {
         let every = step.slots_in(REFIT_EVERY);
         Self { step, every, phase: i64::try_from(name_hash(target) % every.unsigned_abs()).unwrap_or(0) }
+    }
+
+    /// The same, but every hour.
+    pub(super) fn while_too_short(self) -> Self {
+        let every = self.step.slots_in(EVERY_WHILE_TOO_SHORT).min(self.every);
+        Self { every, phase: self.phase % every, ..self }
     }
 
     /// The first slot that the newest due fit may not see, given that slots before `settled_end` are settled.
@@ -119,6 +119,7 @@ mod tests {
             assert_eq!(cadence.origin(Slot(30_000_000).plus(later)), origin);
         }
         assert_eq!(cadence.origin(origin.plus(360)), origin.plus(360));
+        assert_eq!(cadence.while_too_short().origin(origin), origin, "a regular fit is an hourly one, too");
     }
 
     #[test]
@@ -127,5 +128,21 @@ mod tests {
             .map(|k| Cadence::of(&format!("target-{k}"), Step::MINUTE).origin(Slot(30_000_000)))
             .collect();
         assert!(origins.len() > 60, "{}", origins.len());
+    }
+
+    #[derive(Debug)]
+    struct Panics;
+
+    impl Forecaster for Panics {
+        fn fit(&self, _: &Series, _: Slot) -> Result<Box<dyn Fitted>, forecast::Error> {
+            panic!("an odd series")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fit_that_panics_takes_nobody_with_it() {
+        let pool = FitPool::try_new().unwrap();
+        let history = Series::empty(Step::MINUTE, Slot(0));
+        assert!(pool.fit(Arc::new(Panics), history, Slot(0)).await.is_none());
     }
 }

@@ -5,7 +5,9 @@
 //! pages read without waiting for anybody.
 
 mod board;
+mod complaints;
 mod fitting;
+mod learning;
 mod metrics;
 mod ports;
 mod target;
@@ -16,4 +18,4 @@ pub use fitting::FitPool;
 pub use metrics::Metrics;
 pub use ports::{Clock, DecisionLog, History, MetricSource, Sample};
 pub use target::{Demand, ScaledObject, Target};
-pub use worker::{Shared, Worker};
+pub use worker::{Ended, START_UP_GRACE, Shared, Worker};

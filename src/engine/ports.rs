@@ -15,7 +15,8 @@ pub trait Clock: Send + Sync + 'static {
     /// The present.
     fn now(&self) -> Timestamp;
 
-    /// Waits until `at`; returns at once when that has passed.
+    /// Waits until `at`; returns at once when that has passed. A clock that is set back meanwhile does not prolong the wait:
+    /// it returns before `at` then.
     fn sleep_until(&self, at: Timestamp) -> impl Future<Output = ()> + Send;
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use crate::decision::Policy;
+use crate::forecast::HORIZON;
 use crate::time::Step;
 
 /// The one ScaledObject that may ask for a target.
@@ -34,11 +35,22 @@ pub struct Demand {
     pub step: Step,
     /// How long after its end a slot may still change.
     pub settle_lag: Duration,
-    /// How much history to fetch at start.
+    /// How much history a model is learned from.
     pub history: Duration,
     /// The unit of the load, for people.
     pub unit: String,
 }
+
+impl Demand {
+    /// How much of the newest past a decision looks at, and so has to be in memory: the two days that a plan may rest on
+    /// without a measurement, and the day with which the present is compared.
+    pub fn recent_span(&self) -> Duration {
+        const COARSE_SLOTS: u32 = 16;
+        (HORIZON + DAY).max(self.step.duration() * COARSE_SLOTS)
+    }
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// A target of the configuration, checked.
 #[derive(Debug, Clone, PartialEq)]

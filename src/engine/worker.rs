@@ -1,21 +1,23 @@
-//! One target's life: catch up, fit, replay, then a tick every 15 seconds for ever.
+//! One target's life: catch up, learn, replay, then a tick every 15 seconds for ever.
 //!
-//! A tick asks for the newest measurement, takes in slots that have settled meanwhile, decides and publishes. Nothing in
-//! it waits longer than [`PATIENCE`]: a slow source, a long back-fill or a fit goes on beside the ticks, which decide with
-//! what they have.
+//! A tick asks for the newest measurement, takes in slots that have settled meanwhile, decides and publishes. A tick as a
+//! whole waits for [`PATIENCE`] at most: a slow source, a long back-fill or a fit goes on beside the ticks, which decide
+//! with what they have. Only the first decision waits for its model, up to [`START_UP_GRACE`]: a replica that has just
+//! started must not ask for fewer pods than the one it replaces.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::fitting::{Cadence, FitPool, Fitting, Progress, name_hash};
+use super::complaints::{Call, Complaints, Trouble, TroubleOf};
+use super::fitting::{FitPool, name_hash};
+use super::learning::Learning;
 use super::{Board, Clock, DecisionLog, Demand, History, MetricSource, Metrics, Sample, Target};
 use crate::decision::{DECIDE_EVERY, Decision, Evidence, State, decide};
-use crate::forecast::{self, Fitted, Forecaster, Observation};
-use crate::series::Series;
+use crate::forecast::{Forecaster, Observation};
 use crate::time::{Slot, Step, Timestamp, aligned_before};
 
 /// How long a tick waits, for everything together. With [`ASK_DELAY`] and the spread it ends before its decision is due
@@ -28,8 +30,13 @@ const ASK_DELAY: Duration = Duration::from_secs(1);
 /// Targets ask within this long of each other, each at a place of its own, rather than all at once.
 const SPREAD: Duration = Duration::from_secs(2);
 
-/// See [`Worker::catch_up`].
-const DAY: Duration = Duration::from_secs(86_400);
+/// How long the first decision waits for history and model, and a replica counts as not ready. A process whose source is
+/// down answers after this: with an error, so that KEDA's fallback acts. It must be short, for a pod that is not ready
+/// leaves the Service, and without `GetMetricSpec` no fallback fires.
+pub const START_UP_GRACE: Duration = Duration::from_secs(60);
+
+/// A wall clock that went back by more than this is not the one that the present state was made by.
+const CLOCK_MAY_STEP_BACK: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
 
 /// What every worker shares.
 #[derive(Debug)]
@@ -46,21 +53,29 @@ pub struct Shared<C, L> {
     pub metrics: Metrics,
 }
 
+/// Why a worker ended by itself.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Ended {
+    /// What it remembers lies in the future, and what it published, too.
+    #[error("the wall clock went back by {} s; start anew", by.as_secs())]
+    ClockWentBack {
+        /// How far.
+        by: Duration,
+    },
+}
+
 /// The owner of one target's state.
 pub struct Worker<S: MetricSource, H, C, L> {
     target: Arc<Target>,
     source: Arc<S>,
+    /// The newest part only: what a decision looks at.
     history: H,
-    forecaster: Arc<dyn Forecaster>,
+    learning: Learning<S>,
     shared: Arc<Shared<C, L>>,
-    cadence: Cadence,
-    model: Option<Box<dyn Fitted>>,
-    fitting: Option<Fitting>,
-    /// The origin of the newest fit that was started, whatever came of it.
-    fitted_origin: Option<Slot>,
-    fetching: Option<JoinHandle<Result<Fetched, S::Error>>>,
+    fetching: Option<AbortOnDropHandle<Result<Fetched, S::Error>>>,
     /// How far slots were asked for, and how far they had settled then.
     fetched: Option<(Slot, Slot)>,
+    first_tick: Option<Timestamp>,
     state: Option<State>,
     complaints: Complaints,
 }
@@ -81,37 +96,41 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
         forecaster: Arc<dyn Forecaster>,
         shared: Arc<Shared<C, L>>,
     ) -> Self {
-        let cadence = Cadence::of(&target.name, target.demand.step);
+        let learning = Learning::new(Arc::clone(&target), Arc::clone(&source), forecaster);
         Self {
             target,
             source,
             history,
-            forecaster,
+            learning,
             shared,
-            cadence,
-            model: None,
-            fitting: None,
-            fitted_origin: None,
             fetching: None,
             fetched: None,
+            first_tick: None,
             state: None,
             complaints: Complaints::default(),
         }
     }
 
     /// Ticks until `shutdown`.
-    pub async fn run(mut self, shutdown: CancellationToken) {
+    ///
+    /// # Errors
+    /// [`Ended`] when it cannot go on.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Ended> {
         let spread = SPREAD.as_secs_f64() * (name_hash(&self.target.name) % 1_000) as f64 / 1e3;
         let delay = ASK_DELAY + Duration::from_secs_f64(spread);
         let mut at = aligned_before(self.shared.clock.now(), every_seconds());
         loop {
             let clock = Arc::clone(&self.shared.clock);
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => return Ok(()),
                 () = clock.sleep_until(at + delay) => {}
             }
+            let early = at + delay - clock.now();
+            if early > CLOCK_MAY_STEP_BACK {
+                return Err(Ended::ClockWentBack { by: early.to_std().unwrap_or_default() });
+            }
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => return Ok(()),
                 _ = self.tick(at) => {}
             }
             // A tick that came late is made up for by the newest one, not by all that were missed.
@@ -120,29 +139,30 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
         }
     }
 
-    /// One tick: what is decided at `at`, which is a multiple of [`DECIDE_EVERY`].
+    /// One tick: what is decided at `at`, which is a multiple of [`DECIDE_EVERY`]. `None` while the first decision waits
+    /// for history and model.
     #[tracing::instrument(name = "tick", level = "debug", skip_all, fields(target = %self.target.name, at = %at))]
-    pub async fn tick(&mut self, at: Timestamp) -> Arc<Decision> {
+    pub async fn tick(&mut self, at: Timestamp) -> Option<Arc<Decision>> {
         let began = self.shared.clock.now();
         let deadline = Instant::now() + PATIENCE;
-        let (source, target) = (Arc::clone(&self.source), Arc::clone(&self.target));
+        let (source, target, shared) =
+            (Arc::clone(&self.source), Arc::clone(&self.target), Arc::clone(&self.shared));
         let asked = Self::ask(&source, &target, at);
         let (asked, ()) = tokio::join!(asked, self.catch_up(at, deadline));
-        self.shared.metrics.fetched(&self.target.name, Call::Instant.name(), asked.is_ok());
-        self.complaints.note(&target.name, Call::Instant, at, asked.as_ref().err());
-        let live = asked.unwrap_or_default();
-        self.refit(at, deadline).await;
+        self.note(Call::Instant, at, &asked);
+        self.learning.advance(at, deadline, &shared.fits, &shared.metrics).await;
+
         let state = match self.state.take() {
             Some(state) => state,
-            None => self.replay(at).await,
+            None => self.begin(at, deadline).await?,
         };
-        let (decision, state) = self.decide(at, live, &state);
+        let (decision, state) = self.decide(at, asked.unwrap_or_default(), &state);
         self.state = Some(state);
         let decision = Arc::new(decision);
-        self.shared.log.record(&decision);
-        self.shared.board.publish(Arc::clone(&decision));
-        self.shared.metrics.ticked((self.shared.clock.now() - began).to_std().unwrap_or_default());
-        decision
+        shared.log.record(&decision);
+        shared.board.publish(Arc::clone(&decision));
+        shared.metrics.ticked((shared.clock.now() - began).to_std().unwrap_or_default());
+        Some(decision)
     }
 
     fn decide(&self, at: Timestamp, live: Option<Observation>, state: &State) -> (Decision, State) {
@@ -150,23 +170,19 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
             settled: self.history.settled(),
             provisional: self.history.provisional(),
             live,
-            model: self.model.as_deref(),
+            model: self.learning.model(),
         };
         decide(&self.target.name, at, &evidence, &self.target.policy, state)
     }
 
     /// The newest measurement, if the source has one and says so in time.
-    async fn ask(
-        source: &S,
-        target: &Target,
-        at: Timestamp,
-    ) -> Result<Option<Observation>, Trouble<S::Error>> {
+    async fn ask(source: &S, target: &Target, at: Timestamp) -> Result<Option<Observation>, TroubleOf<S>> {
         let asked = tokio::time::timeout(PATIENCE, source.instant(&target.demand, at, PATIENCE)).await;
         let sample = asked.map_err(|_| Trouble::Late)?.map_err(Trouble::Source)?;
         Ok(sample.load.map(|load| Observation { at: sample.at, load }))
     }
 
-    /// Takes in every slot that has ended or settled since the last time; the first time, the whole history.
+    /// Takes in every slot that has ended or settled since the last time; the first time, as much as a decision looks at.
     ///
     /// A slot may settle at any tick, not only where another ends, and on every replica at the same one.
     async fn catch_up(&mut self, at: Timestamp, deadline: Instant) {
@@ -176,15 +192,14 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
         let news = self.fetched.is_none_or(|(ended, settled)| ended < until || settled < settled_until);
         if self.fetching.is_none() && news {
             let demand = self.target.demand.clone();
-            // A day more than is asked for: history is kept in whole days, the same ones on every replica.
-            let oldest = until.plus(-step.slots_in(demand.history + DAY));
+            let oldest = until.plus(-step.slots_in(demand.recent_span()));
             let settled = self.history.settled();
             let from = if settled.is_empty() { oldest } else { settled.end().max(oldest) };
             let source = Arc::clone(&self.source);
-            self.fetching = Some(tokio::spawn(async move {
+            self.fetching = Some(AbortOnDropHandle::new(tokio::spawn(async move {
                 let samples = source.range(&demand, from, until).await?;
                 Ok(Fetched { samples, settled_until, until })
-            }));
+            })));
         }
         let Some(fetching) = self.fetching.as_mut() else { return };
         let Ok(fetched) = tokio::time::timeout_at(deadline, fetching).await else { return };
@@ -193,161 +208,59 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
             Ok(outcome) => outcome.map_err(Trouble::Source),
             Err(died) => Err(Trouble::Died(died)),
         };
-        self.shared.metrics.fetched(&self.target.name, Call::Range.name(), fetched.is_ok());
-        self.complaints.note(&self.target.name, Call::Range, at, fetched.as_ref().err());
+        self.note(Call::Range, at, &fetched);
         if let Ok(fetched) = fetched {
             self.history.append(&fetched.samples, fetched.settled_until);
             self.fetched = Some((fetched.until, fetched.settled_until));
         }
     }
 
-    /// Starts the fit that is due, and puts one into force whose time has come.
-    async fn refit(&mut self, at: Timestamp, deadline: Instant) {
-        let settled = self.history.settled();
-        if settled.is_empty() {
-            return;
+    /// The state before the first decision; `None` while there is something left to wait for.
+    async fn begin(&mut self, at: Timestamp, deadline: Instant) -> Option<State> {
+        let first_tick = *self.first_tick.get_or_insert(at);
+        let grace_is_over =
+            at - first_tick >= chrono::TimeDelta::from_std(START_UP_GRACE).unwrap_or_default();
+        let everything_is_there = self.fetched.is_some() && self.learning.has_come_to_an_end();
+        if !everything_is_there {
+            return grace_is_over.then(State::default);
         }
-        let lag = self.target.demand.settle_lag;
-        let mut origin = self.cadence.origin(settled.end());
-        if self.fitted_origin.is_none() && at < self.cadence.in_force_at(origin, lag) {
-            // Others still answer from the former one; the newest follows when its time has come.
-            origin = self.cadence.former(origin);
-        }
-        if self.fitting.is_none() && self.fitted_origin.is_none_or(|fitted| fitted < origin) {
-            self.fitted_origin = Some(origin);
-            self.fitting =
-                Some(self.shared.fits.start(Arc::clone(&self.forecaster), settled.until(origin), origin));
-        }
-        let Some(fitting) = self.fitting.take() else { return };
-        let in_force_at = self.cadence.in_force_at(fitting.origin, lag);
-        if at < in_force_at && self.model.is_some() {
-            self.fitting = Some(fitting);
-            return;
-        }
-        match fitting.wait(deadline).await {
-            Progress::Running(fitting) => self.fitting = Some(fitting),
-            Progress::Done(origin, outcome) => self.put_into_force(origin, outcome),
-            Progress::Died => {
-                self.shared.metrics.fitted(&self.target.name, "died");
-                tracing::error!(target = %self.target.name, "a fit died; the former model stays in force");
-            }
-        }
+        let replayed = self.replay(at, deadline).await;
+        self.note(Call::Replay, at, &replayed);
+        replayed.ok().or_else(|| grace_is_over.then(State::default))
     }
 
-    fn put_into_force(&mut self, origin: Slot, outcome: Result<Box<dyn Fitted>, forecast::Error>) {
-        match outcome {
-            Ok(model) => {
-                self.model = Some(model);
-                self.shared.metrics.fitted(&self.target.name, "ok");
-                let data_until = self.target.demand.step.start(origin);
-                tracing::info!(target = %self.target.name, %data_until, "a new model is in force");
-            }
-            Err(error @ forecast::Error::TooShort { .. }) => {
-                self.shared.metrics.fitted(&self.target.name, "too_short");
-                tracing::info!(target = %self.target.name, reason = %error, "there is no model yet");
-            }
-        }
-    }
-
-    /// The state that a worker which had been running all along would have at `at`: the decisions of the hold window
-    /// made anew, without being published.
-    async fn replay(&self, at: Timestamp) -> State {
+    /// The decisions of the hold window made anew, without being published.
+    ///
+    /// What comes of it is the state of a worker that has been running all along, but for a provisional slot that was
+    /// held, or a model that came into force within the window.
+    async fn replay(&self, at: Timestamp, deadline: Instant) -> Result<State, TroubleOf<S>> {
         let target = &self.target;
         let step = Step::try_new(DECIDE_EVERY).unwrap_or(Step::MINUTE);
         let until = step.last_ended(at);
         let from = until.plus(-step.slots_in(target.policy.guard.scale_down_hold));
         let demand = Demand { step, ..target.demand.clone() };
-        let asked = tokio::time::timeout(PATIENCE, self.source.range(&demand, from, until)).await;
-        let samples = match asked {
-            Ok(Ok(samples)) => samples,
-            Ok(Err(error)) => {
-                tracing::warn!(target = %target.name, %error, "the hold window could not be replayed");
-                return State::default();
-            }
-            Err(_) => {
-                tracing::warn!(target = %target.name, "the hold window could not be replayed in time");
-                return State::default();
-            }
-        };
+        let asked = tokio::time::timeout_at(deadline, self.source.range(&demand, from, until)).await;
+        let samples = asked.map_err(|_| Trouble::Late)?.map_err(Trouble::Source)?;
         let settled = self.history.settled();
-        samples.iter().fold(State::default(), |state, sample| {
+        Ok(samples.iter().fold(State::default(), |state, sample| {
             let then = sample.at;
-            let settled_then = as_of(settled, then, target.demand.settle_lag);
+            let settled_then =
+                settled.until(settled.step().last_ended(then - target.demand.settle_lag).next());
             let evidence = Evidence {
                 settled: &settled_then,
                 provisional: None,
                 live: sample.load.map(|load| Observation { at: then, load }),
-                model: self.model.as_deref(),
+                model: self.learning.model(),
             };
             decide(&target.name, then, &evidence, &target.policy, &state).1
-        })
+        }))
     }
-}
 
-/// What a worker asks its source for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Call {
-    Instant,
-    Range,
-}
-
-impl Call {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Instant => "instant",
-            Self::Range => "range",
-        }
+    /// Counts a call, and complains of it where it failed.
+    fn note<T>(&mut self, call: Call, at: Timestamp, outcome: &Result<T, TroubleOf<S>>) {
+        self.shared.metrics.fetched(&self.target.name, call.name(), outcome.is_ok());
+        self.complaints.note(&self.target.name, call, at, outcome.as_ref().err());
     }
-}
-
-/// Why a measurement is not there.
-#[derive(Debug, thiserror::Error)]
-enum Trouble<E> {
-    #[error(transparent)]
-    Source(E),
-    #[error("no answer within {} s", PATIENCE.as_secs())]
-    Late,
-    #[error("reading died: {0}")]
-    Died(tokio::task::JoinError),
-}
-
-/// A source that is down is complained of at once and then once a minute, not with every tick.
-#[derive(Debug, Default)]
-struct Complaints {
-    last: [Option<Timestamp>; 2],
-}
-
-impl Complaints {
-    /// Takes down how a call went.
-    fn note<E: std::error::Error>(
-        &mut self,
-        target: &str,
-        call: Call,
-        at: Timestamp,
-        trouble: Option<&Trouble<E>>,
-    ) {
-        let last = &mut self.last[call as usize];
-        match (trouble, *last) {
-            (None, Some(_)) => {
-                *last = None;
-                tracing::info!(target, call = call.name(), "the metrics source answers again");
-            }
-            (Some(error), complained) if complained.is_none_or(|then| at - then >= COMPLAIN_EVERY) => {
-                *last = Some(at);
-                tracing::warn!(target, call = call.name(), %error, "the metrics source gives nothing; deciding without");
-            }
-            _ => {}
-        }
-    }
-}
-
-/// How often a trouble that lasts is told again.
-const COMPLAIN_EVERY: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
-
-/// The part of `settled` that was settled at `then`.
-fn as_of(settled: &Series, then: Timestamp, settle_lag: Duration) -> Series {
-    let end = settled.step().last_ended(then - settle_lag).next();
-    settled.until(end)
 }
 
 fn every_seconds() -> i64 {

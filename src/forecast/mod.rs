@@ -79,9 +79,6 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
     /// before the origin, more than [`HORIZON`] after it, begun more than that after the newest measurement, or outside
     /// what the fit covers.
     fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast>;
-
-    /// The first slot the fit did not see.
-    fn origin(&self) -> Slot;
 }
 
 /// What a forecast of one slot is made of, in the unit of the series; the parts add up to the median before calibration.

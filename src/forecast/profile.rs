@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 
+use super::HORIZON;
 use crate::series::Series;
 use crate::time::{LocalClock, Slot, Step};
 
@@ -113,7 +114,9 @@ fn relative(
     }
     let load = history.load(then)?;
     let half = week(step) / 2;
-    let level = sums.mean(then.plus(-half)..then.plus(half + 1).min(origin))?;
+    // What was known two days before the slot, and no more: else a past slot would have a part in its own forecast.
+    let known = origin.min(slot.plus(-step.slots_in(HORIZON)));
+    let level = sums.mean(then.plus(-half)..then.plus(half + 1).min(known))?;
     Some(if level > 0.0 { load / level } else { 1.0 })
 }
 

@@ -45,7 +45,6 @@ pub struct Weekly {
 /// A fitted week.
 #[derive(Debug)]
 struct FittedWeek {
-    origin: Slot,
     step: Step,
     base: Base,
     windows: Windows,
@@ -94,7 +93,7 @@ impl Forecaster for Weekly {
         let keep = usize::try_from(origin.since(base_from) - day).unwrap_or(0);
         let loads = shape[keep..].iter().map(|shape| shape * level).collect();
         let base = Base { first: origin.plus(-day), loads };
-        Ok(Box::new(FittedWeek { origin, step, base, windows, offset: scale.offset, leads }))
+        Ok(Box::new(FittedWeek { step, base, windows, offset: scale.offset, leads }))
     }
 }
 
@@ -107,6 +106,17 @@ fn lead_slots(horizon: i64) -> impl Iterator<Item = i64> {
     std::iter::successors(Some(1), |lead| Some(lead * 2))
         .take_while(move |lead| *lead < horizon)
         .chain([horizon])
+}
+
+/// The distance between lessons: about [`LESSONS`] of them in `span`, and without a common divisor with the slots of a
+/// day, so that every minute of the hour and of the day is among them. At a stride of 20 minutes three minutes of each
+/// hour would be all that is ever learned from, and a burst at another one would be missed.
+fn stride(span: i64, day: i64) -> i64 {
+    let divides = |divisor: i64, number: i64| number % divisor == 0;
+    let coprime =
+        |stride: &i64| (2..=*stride).all(|divisor| !(divides(divisor, *stride) && divides(divisor, day)));
+    let least = (span / LESSONS).max(1);
+    (least..2 * least + 2).find(coprime).unwrap_or(least)
 }
 
 /// What past forecasts are replayed from.
@@ -145,7 +155,7 @@ impl<'a> Past<'a> {
 
     /// Learns at `lead` from targets in `targets`, evenly spread.
     fn learn(&self, lead: i64, targets: Range<Slot>) -> Lead {
-        let stride = (targets.end.since(targets.start) / LESSONS).max(1);
+        let stride = stride(targets.end.since(targets.start), slots(self.history.step(), 86_400));
         let lessons: Vec<Lesson> = (targets.start.0..targets.end.0)
             .step_by(usize::try_from(stride).unwrap_or(1))
             .filter_map(|target| self.lesson(Slot(target), lead))
@@ -190,7 +200,8 @@ impl Fitted for FittedWeek {
         let horizon = self.leads.last()?.slots;
         let live = known.live.filter(|live| self.step.slot_of(live.at) >= known.origin);
         let (newest, newest_at) = match live {
-            Some(live) => (self.step.slot_of(live.at), live.at),
+            // A slot that has only begun is not known yet: the one it lies in is still one step ahead.
+            Some(live) => (self.step.last_ended(live.at), live.at),
             None => newest_measured(known.settled, known.origin, horizon)
                 .map(|slot| (slot, self.step.end(slot)))?,
         };
@@ -216,10 +227,6 @@ impl Fitted for FittedWeek {
             forecast.push(quantiles, Components { profile: usual, level: point - usual });
         }
         Some(forecast)
-    }
-
-    fn origin(&self) -> Slot {
-        self.origin
     }
 }
 
@@ -359,6 +366,43 @@ mod tests {
         assert!(fitted.forecast(&known, origin..origin.plus(192), &levels()).is_some());
         assert!(fitted.forecast(&known, origin..origin.plus(193), &levels()).is_none());
         assert!(fitted.forecast(&known, origin.plus(-1)..origin.plus(5), &levels()).is_none());
+    }
+
+    #[test]
+    fn every_minute_of_the_day_is_learned_from() {
+        for (span, day) in [(40_320, 1_440), (8_064, 288), (1_344, 48), (672, 24), (28, 1)] {
+            let stride = stride(span, day);
+            let met: std::collections::BTreeSet<i64> =
+                (0..span).step_by(usize::try_from(stride).unwrap()).map(|slot| slot % day).collect();
+            assert_eq!(i64::try_from(met.len()).unwrap(), day.min(span / stride + 1), "{span}: {stride}");
+        }
+    }
+
+    #[test]
+    fn the_peak_of_a_recurring_minute_is_covered_wherever_the_fit_begins() {
+        // A burst every twentieth minute of the office hours, large in one hour and small in the next.
+        let step = Step::MINUTE;
+        let first = Slot(29_500_000 / 1_440 * 1_440);
+        let mut series = Series::empty(step, first);
+        let mut mixed = 88_172_645_463_325_252_u64;
+        for slot in (first.0..first.0 + 40 * 1_440).map(Slot) {
+            mixed ^= mixed << 13;
+            mixed ^= mixed >> 7;
+            mixed ^= mixed << 17;
+            let chance = (mixed >> 11) as f64 / (1_u64 << 53) as f64;
+            let burst = if slot.0 % 20 == 7 { 300.0 * chance } else { 0.0 };
+            series.put(slot, Load::saturating(100.0 + 5.0 * chance + burst));
+        }
+        for phase in [0, 7] {
+            let origin = first.plus(38 * 1_440 + phase);
+            let fitted = Weekly { timezone: Tz::UTC }.fit(&series, origin).unwrap();
+            let known = Known { settled: &series, origin, live: None };
+            let forecast = fitted.forecast(&known, origin..origin.plus(2_000), &[Quantile::P95]).unwrap();
+            let covered =
+                forecast.rows().filter(|row| series.load(row.slot).unwrap() <= row.loads[0]).count();
+            let share = covered as f64 / 2_000.0;
+            assert!((0.93..0.985).contains(&share), "phase {phase}: {share}");
+        }
     }
 
     proptest! {

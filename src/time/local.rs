@@ -12,7 +12,6 @@ use super::{Timestamp, epoch_seconds, from_epoch_seconds};
 /// A zone's UTC offsets over a span.
 #[derive(Debug, Clone)]
 pub struct LocalClock {
-    zone: Tz,
     /// `(first epoch second, offset in seconds)`, ascending; the first segment also stands for all that is before it.
     segments: Vec<(i64, i64)>,
 }
@@ -34,12 +33,7 @@ impl LocalClock {
             }
             probe = next;
         }
-        Self { zone, segments }
-    }
-
-    /// The zone.
-    pub fn zone(&self) -> Tz {
-        self.zone
+        Self { segments }
     }
 
     /// Local wall-clock seconds (as if the wall clock were UTC) at `at`.

@@ -254,10 +254,7 @@ async fn live(traffic: Arc<Traffic>, speed: f64) -> anyhow::Result<()> {
     let mut stage = Stage::set(traffic, Arc::clone(&clock), begin).await?;
     let worker = stage.worker.take().context("the demo has a worker")?;
     let stop = stage.shutdown.clone();
-    stage.tasks.spawn(async move {
-        worker.run(stop).await;
-        Ok(())
-    });
+    stage.tasks.spawn(async move { Ok(worker.run(stop).await?) });
     let (http, grpc) = (stage.http, stage.grpc);
     say(&format!(
         "a simulated payments day at {speed} times the speed of the clock; Ctrl-C ends it\n\

@@ -1,0 +1,72 @@
+//! A source that is down is complained of at once and then once a minute, not with every tick.
+
+use super::MetricSource;
+use crate::time::Timestamp;
+
+/// How often a trouble that lasts is told again.
+const COMPLAIN_EVERY: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
+
+/// What a worker asks its source for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// The newest measurement.
+    Instant,
+    /// Slots that have ended.
+    Range,
+    /// The hold window, at the start.
+    Replay,
+}
+
+impl Call {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Instant => "instant",
+            Self::Range => "range",
+            Self::Replay => "replay",
+        }
+    }
+}
+
+/// Why a measurement is not there.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble<E> {
+    #[error(transparent)]
+    Source(E),
+    #[error("there was no answer in the time that a decision has")]
+    Late,
+    #[error("reading died: {0}")]
+    Died(tokio::task::JoinError),
+}
+
+/// The troubles of one worker.
+pub(super) type TroubleOf<S> = Trouble<<S as MetricSource>::Error>;
+
+/// When each kind of call was last complained of, while it fails.
+#[derive(Debug, Default)]
+pub(super) struct Complaints {
+    last: [Option<Timestamp>; 3],
+}
+
+impl Complaints {
+    /// Takes down how a call went.
+    pub(super) fn note<E: std::error::Error>(
+        &mut self,
+        target: &str,
+        call: Call,
+        at: Timestamp,
+        trouble: Option<&Trouble<E>>,
+    ) {
+        let last = &mut self.last[call as usize];
+        match (trouble, *last) {
+            (None, Some(_)) => {
+                *last = None;
+                tracing::info!(target, call = call.name(), "the metrics source answers again");
+            }
+            (Some(error), complained) if complained.is_none_or(|then| at - then >= COMPLAIN_EVERY) => {
+                *last = Some(at);
+                tracing::warn!(target, call = call.name(), %error, "the metrics source gives nothing; deciding without");
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! A target's model: when it is due, what it is fitted from, and from when on it is in force.
+//!
+//! A fit reads its history anew from the source: exactly the slots of `[origin − history, origin)`, where the origin
+//! follows from the target's name and the time alone. So two replicas fit the same numbers however long each has been
+//! running, what came late is in it, and nobody holds two months of minutes in memory between fits.
+//!
+//! Reading and fitting go on beside the ticks. A source that is down at that moment is asked again, less and less often;
+//! the model in force reaches two days further all the while.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::fitting::{Cadence, FitPool};
+use super::{MetricSource, Metrics, Sample, Target};
+use crate::forecast::{self, Fitted, Forecaster};
+use crate::series::Series;
+use crate::time::{Slot, Step, Timestamp};
+
+/// The first and the longest wait before a history that could not be read is asked for again.
+const RETRY_AFTER: (TimeDelta, TimeDelta) = (TimeDelta::seconds(15), TimeDelta::minutes(10));
+
+/// Why there is no new model.
+#[derive(Debug, thiserror::Error)]
+enum Failure<E> {
+    #[error("the history to learn from could not be read: {0}")]
+    Source(E),
+    #[error("the fit died; see the panic above, and please report it")]
+    Died,
+}
+
+/// What comes of reading and fitting.
+type Outcome<E> = Result<Result<Box<dyn Fitted>, forecast::Error>, Failure<E>>;
+
+/// The model in force, and the one that is on its way.
+pub(super) struct Learning<S: MetricSource> {
+    target: Arc<Target>,
+    source: Arc<S>,
+    forecaster: Arc<dyn Forecaster>,
+    cadence: Cadence,
+    model: Option<Box<dyn Fitted>>,
+    under_way: Option<(Slot, AbortOnDropHandle<Outcome<S::Error>>)>,
+    /// The origin of the newest fit that came to an end.
+    learned: Option<Slot>,
+    /// The origin of a regular fit that found too short a history.
+    too_short: Option<Slot>,
+    retry: Option<(Timestamp, TimeDelta)>,
+}
+
+impl<S: MetricSource> Learning<S> {
+    pub(super) fn new(target: Arc<Target>, source: Arc<S>, forecaster: Arc<dyn Forecaster>) -> Self {
+        let cadence = Cadence::of(&target.name, target.demand.step);
+        Self {
+            target,
+            source,
+            forecaster,
+            cadence,
+            model: None,
+            under_way: None,
+            learned: None,
+            too_short: None,
+            retry: None,
+        }
+    }
+
+    /// The model in force.
+    pub(super) fn model(&self) -> Option<&dyn Fitted> {
+        self.model.as_deref()
+    }
+
+    /// Whether it is known if there is a model.
+    pub(super) fn has_come_to_an_end(&self) -> bool {
+        self.learned.is_some()
+    }
+
+    /// Starts what is due at `at`, and puts into force what is done and whose time has come. Waits until `deadline` at
+    /// most.
+    pub(super) async fn advance(
+        &mut self,
+        at: Timestamp,
+        deadline: Instant,
+        fits: &FitPool,
+        metrics: &Metrics,
+    ) {
+        if self.under_way.is_none() && self.retry.is_none_or(|(then, _)| then <= at) {
+            let origin = self.due(at);
+            if self.learned.is_none_or(|learned| learned < origin) {
+                self.under_way =
+                    Some((origin, AbortOnDropHandle::new(tokio::spawn(self.learn(origin, fits)))));
+            }
+        }
+        let Some((origin, mut learning)) = self.under_way.take() else { return };
+        let in_force_at = self.cadence.in_force_at(origin, self.target.demand.settle_lag);
+        if at < in_force_at && self.model.is_some() {
+            self.under_way = Some((origin, learning));
+            return;
+        }
+        match tokio::time::timeout_at(deadline, &mut learning).await {
+            Ok(outcome) => self.end(at, origin, outcome.unwrap_or(Err(Failure::Died)), metrics),
+            Err(_) => self.under_way = Some((origin, learning)),
+        }
+    }
+
+    /// The origin of the newest fit that every replica has, or will have, in force.
+    ///
+    /// A replica without any model begins with the fit that the others still answer from. While history is too short for
+    /// the regular fit, there is one every hour, for all replicas alike.
+    fn due(&self, at: Timestamp) -> Slot {
+        let lag = self.target.demand.settle_lag;
+        let settled_end = self.target.demand.step.last_ended(at - lag).next();
+        let regular = self.cadence.origin(settled_end);
+        let (cadence, newest) = if self.too_short == Some(regular) {
+            let hourly = self.cadence.while_too_short();
+            (hourly, hourly.origin(settled_end).max(regular))
+        } else {
+            (self.cadence, regular)
+        };
+        if self.learned.is_none() && at < cadence.in_force_at(newest, lag) {
+            cadence.former(newest)
+        } else {
+            newest
+        }
+    }
+
+    /// Reads `[origin − history, origin)` and fits it.
+    fn learn(&self, origin: Slot, fits: &FitPool) -> impl Future<Output = Outcome<S::Error>> + Send + use<S> {
+        let demand = self.target.demand.clone();
+        let (source, forecaster, fits) =
+            (Arc::clone(&self.source), Arc::clone(&self.forecaster), fits.clone());
+        async move {
+            // A seat is held from the first byte to the model: that bounds how many histories are in memory at once.
+            let _seat = fits.seat().await;
+            let from = origin.plus(-demand.step.slots_in(demand.history));
+            let samples = source.range(&demand, from, origin).await.map_err(Failure::Source)?;
+            let mut history = series(demand.step, from, &samples);
+            drop(samples);
+            leave_what_is_being_forgotten(&mut history, origin);
+            fits.fit(forecaster, history, origin).await.ok_or(Failure::Died)
+        }
+    }
+
+    fn end(&mut self, at: Timestamp, origin: Slot, outcome: Outcome<S::Error>, metrics: &Metrics) {
+        let target = &*self.target.name;
+        let fitted = match outcome {
+            Ok(fitted) => fitted,
+            Err(failure) => {
+                let wait = self.retry.map_or(RETRY_AFTER.0, |(_, wait)| (wait * 2).min(RETRY_AFTER.1));
+                self.retry = Some((at + wait, wait));
+                metrics.fitted(target, "failed");
+                let again_in_seconds = wait.num_seconds();
+                tracing::warn!(target, error = %failure, again_in_seconds, "there is no new model");
+                return;
+            }
+        };
+        self.retry = None;
+        self.learned = Some(origin);
+        match fitted {
+            Ok(model) => {
+                self.model = Some(model);
+                self.too_short = None;
+                metrics.fitted(target, "ok");
+                let data_until = self.target.demand.step.start(origin);
+                tracing::info!(target, %data_until, "a new model is in force");
+            }
+            Err(error @ forecast::Error::TooShort { .. }) => {
+                if self.cadence.origin(origin) == origin {
+                    self.too_short = Some(origin);
+                }
+                metrics.fitted(target, "too_short");
+                tracing::info!(target, reason = %error, "there is no model yet");
+            }
+        }
+    }
+}
+
+/// The samples on their grid, from `first` on; what is not measured is masked.
+fn series(step: Step, first: Slot, samples: &[Sample]) -> Series {
+    let mut series = Series::empty(step, first);
+    for sample in samples {
+        let slot = step.slot_of(sample.at);
+        match sample.load {
+            Some(load) => series.put(slot, load),
+            None => series.mask(slot),
+        }
+    }
+    series
+}
+
+/// Drops the oldest part of a history that begins later than was asked for, down to whole weeks before `origin` (whole
+/// days where there are not two weeks).
+///
+/// A source with a retention forgets its oldest hours all the time, and blocks at a time. Two replicas that read hours
+/// apart for one origin would otherwise learn from different first days.
+fn leave_what_is_being_forgotten(history: &mut Series, origin: Slot) {
+    const DAY_SECONDS: i64 = 86_400;
+    const WEEK_SECONDS: i64 = 7 * DAY_SECONDS;
+    let Some((oldest, _)) = history.points().next() else { return };
+    if oldest <= history.first() {
+        return;
+    }
+    let step_seconds = history.step().seconds();
+    let seconds = origin.since(oldest) * step_seconds;
+    let unit = if seconds >= 2 * WEEK_SECONDS { WEEK_SECONDS } else { DAY_SECONDS };
+    history.forget_before(origin.plus(-(seconds / unit * unit / step_seconds)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Load;
+
+    /// Days that are left of a history asked for 56 days back of which `hours` are there.
+    fn check(hours: i64, days_left: i64) {
+        let origin = Slot(30_000_000);
+        let mut history = Series::empty(Step::MINUTE, origin.plus(-56 * 1_440));
+        history.mask(origin.plus(-56 * 1_440));
+        for slot in (origin.0 - hours * 60..origin.0).map(Slot) {
+            history.put(slot, Load::saturating(1.0));
+        }
+        leave_what_is_being_forgotten(&mut history, origin);
+        assert_eq!(origin.since(history.first()), days_left * 1_440, "{hours} h");
+    }
+
+    #[test]
+    fn what_a_retention_is_about_to_forget_is_not_learned_from() {
+        // 15 d of retention, read at any time of the six hours, with a block more or less.
+        for hours in [15 * 24, 15 * 24 - 6, 15 * 24 + 36] {
+            check(hours, 14);
+        }
+        check(12 * 24 + 5, 12);
+        check(5, 0);
+    }
+
+    #[test]
+    fn a_history_that_is_all_there_is_left_alone() {
+        check(56 * 24, 56);
+    }
+}
