@@ -16,6 +16,8 @@ use tempfile::TempDir;
 /// Long enough for a cold start on a busy machine with two cores.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const POLL_EVERY: Duration = Duration::from_millis(50);
+/// Longer than a machine stands still that others compile on, and than the 5 s after which our own pages are given up.
+const READ_WITHIN: Duration = Duration::from_secs(10);
 
 /// A running (or frozen, or stopped) server on the loopback interface, gone with this value.
 pub(crate) struct Prometheus {
@@ -158,8 +160,9 @@ fn is_ready(address: SocketAddr) -> bool {
 /// A page with its status line and headers.
 pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut connection = TcpStream::connect(address)?;
-    connection.set_read_timeout(Some(Duration::from_secs(1)))?;
-    write!(connection, "GET {path} HTTP/1.0\r\n\r\n")?;
+    connection.set_read_timeout(Some(READ_WITHIN))?;
+    // In one piece, or the second would wait for the first to be acknowledged.
+    connection.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;
     Ok(answer)

@@ -73,13 +73,16 @@ impl Scaler {
     /// A page's status and body.
     pub(crate) fn page(&self, path: &str) -> (u16, String) {
         let page = get(self.http, path).unwrap_or_else(|error| panic!("{path}: {error}\n{}", self.log()));
-        let (head, body) = page.split_once("\r\n\r\n").unwrap();
+        let (head, body) =
+            page.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{path}: {page}\n{}", self.log()));
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
     /// The decision in force for a target, as people see it; null when there is none.
     pub(crate) fn decision(&self, target: &str) -> Value {
-        let page: Value = serde_json::from_str(&self.page("/api/decisions").1).unwrap();
+        let (status, page) = self.page("/api/decisions");
+        assert_eq!(status, 200, "{page}\n{}", self.log());
+        let page: Value = serde_json::from_str(&page).unwrap();
         let entry = page["targets"].as_array().unwrap().iter().find(|entry| entry["target"] == target);
         entry.expect("the target is shown")["decision"].clone()
     }
