@@ -1,7 +1,7 @@
 //! KEDA's polls at an even pace, each timed, from a thread that nothing else runs on.
 //!
-//! A machine that others share stands still now and then. A second thread that only sleeps finds out when, so that a slow
-//! poll can be told from a slow machine; both are reported.
+//! A machine that others share stands still now and then, or one of its cores does. Threads that only sleep find out when,
+//! so that a slow poll can be told from a slow machine; both are reported.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -20,6 +20,10 @@ const NAP: Duration = Duration::from_millis(2);
 /// A nap that is this much longer than it should be is a stall of the machine. A busy process does not bring one about: who
 /// has slept is woken before who has run.
 const STALL: Duration = Duration::from_millis(10);
+/// Sleepers: enough for one to be on each core of a small machine.
+const SLEEPERS: usize = 4;
+/// What has piled up during a stall is worked off after it.
+const AFTERMATH: Duration = Duration::from_millis(50);
 /// What the contract with KEDA allows.
 const SLOW: Duration = Duration::from_millis(50);
 
@@ -35,7 +39,7 @@ struct Poll {
 pub(crate) struct Polls {
     stop: Arc<AtomicBool>,
     polling: JoinHandle<Vec<Poll>>,
-    watching: JoinHandle<Vec<(Instant, Instant)>>,
+    watching: Vec<JoinHandle<Vec<(Instant, Instant)>>>,
 }
 
 /// What has come of them.
@@ -60,20 +64,27 @@ impl Polls {
         allowed: RangeInclusive<u64>,
     ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (stop_polling, stop_watching) = (Arc::clone(&stop), Arc::clone(&stop));
+        let stop_polling = Arc::clone(&stop);
         let polling = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(poll(address, target, allowed, &stop_polling))
         });
-        Self { stop, polling, watching: thread::spawn(move || watch(&stop_watching)) }
+        let watching = (0..SLEEPERS).map(|_| {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || watch(&stop))
+        });
+        let watching = watching.collect();
+        Self { stop, polling, watching }
     }
 
     /// Stops asking.
     pub(crate) fn end(self) -> Report {
         self.stop.store(true, Ordering::Relaxed);
-        let (polls, stalls) = (self.polling.join().unwrap(), self.watching.join().unwrap());
+        let polls = self.polling.join().unwrap();
+        let stalls: Vec<_> = self.watching.into_iter().flat_map(|sleeper| sleeper.join().unwrap()).collect();
         let stalled = |poll: &&Poll| {
-            stalls.iter().any(|(from, until)| *from < poll.began + poll.took && poll.began < *until)
+            let ended = poll.began + poll.took;
+            stalls.iter().any(|(from, until)| *from < ended && poll.began < *until + AFTERMATH)
         };
         let (excused, slow): (Vec<&Poll>, Vec<&Poll>) =
             polls.iter().filter(|poll| poll.took > SLOW).partition(stalled);
