@@ -203,7 +203,10 @@ async fn the_ladder_is_walked_down_and_up_without_a_poll_that_notices() {
     assert!(report.wrong.is_empty(), "{} of {}: {:?}", report.wrong.len(), report.count, report.wrong);
     assert!(report.count >= 2_000, "{}", report.count);
     assert!(report.p99 < Duration::from_millis(50), "{:?}", report.p99);
-    assert!(report.slow.is_empty(), "{:?}", report.slow);
+    // In quiet runs there is none, and the longest takes 10 to 30 ms. A core that a hypervisor takes away for a moment is not
+    // seen by every sleeper; what waits for Prometheus or for a fit would be far over, and each 15 s.
+    assert!(report.slow.len() <= report.count / 1_000, "{:?}", report.slow);
+    assert!(report.slow.iter().all(|took| *took < Duration::from_millis(100)), "{:?}", report.slow);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
