@@ -14,7 +14,11 @@ use tidetable::time::{Slot, Step, Timestamp};
 use tidetable::units::Load;
 
 const TARGETS: usize = 200;
+/// What a model is learned from.
 const DAYS: i64 = 56;
+
+/// What stays in memory between fits: `Demand::recent_span`.
+const KEPT_DAYS: usize = 3;
 
 fn resident_kib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
@@ -44,19 +48,20 @@ fn main() {
         .collect();
     let weekly = Weekly { timezone: Tz::America__New_York };
     let recent = || {
-        let mut recent = Recent::new(step, Duration::from_secs(86_400 * DAYS.unsigned_abs()));
-        recent.append(&samples, until);
+        let mut recent = Recent::new(step, Duration::from_secs(86_400 * KEPT_DAYS as u64));
+        recent.append(&samples[samples.len() - KEPT_DAYS * 1_440..], until);
         recent
     };
+    let mut whole = Recent::new(step, Duration::from_secs(86_400 * DAYS.unsigned_abs()));
+    whole.append(&samples, until);
     // One fit first, so that what its scratch memory leaves behind is not counted as a target's.
-    let settled = recent();
-    drop(weekly.fit(settled.settled(), until));
+    drop(weekly.fit(whole.settled(), until));
 
-    println!("{TARGETS} targets, {DAYS} days at {step}");
-    let bare = per_target("peer: the same slots as bare f64", |_| {
+    println!("{TARGETS} targets, {DAYS} days at {step} to learn from, {KEPT_DAYS} kept");
+    let bare = per_target("peer: all slots as bare f64", |_| {
         samples.iter().map(|sample| sample.load.map_or(f64::NAN, Load::get)).collect::<Vec<_>>()
     });
-    let models = per_target("a fitted model", |_| weekly.fit(settled.settled(), until));
-    let histories = per_target("history in memory", |_| recent());
+    let models = per_target("a fitted model", |_| weekly.fit(whole.settled(), until));
+    let histories = per_target("history in memory between fits", |_| recent());
     black_box((bare, models, histories));
 }

@@ -4,12 +4,11 @@
 //! `(now, what is known, policy, previous state)`:
 //!
 //! ```text
-//!            ┌───────────────────────── engine: one worker per target, a tick every 15 s ─────────────────────────┐
-//! Prometheus │                                                                                                    │ KEDA
-//!  ──────▶ source ──▶ history ──▶ series ──▶ forecast ──▶ plan ──▶ guard ──▶ decision ──▶ board (a snapshot) ──▶ keda ──▶ HPA
-//!            │                                                                               │                    │
-//!            └───────────────────────────────────────────────────────────────────────────────┼────────────────────┘
-//!                                                                              log, metrics, web: the same struct
+//!                engine: one worker per target, a tick every 15 s
+//!             ┌──────────────────────────────────────────────────────────────────────────┐
+//! Prometheus ▶ source ▶ history ▶ series ▶ forecast ▶ plan ▶ guard ▶ decision ▶ board ▶ keda ▶ HPA
+//!             └──────────────────────────────────────────────────────────────────┬───────┘
+//!                                                    log, metrics, web: the same struct
 //! ```
 //!
 //! # The house
@@ -35,7 +34,7 @@
 //! * No slot after a forecast's origin can change that forecast. Fits end at instants that every replica derives from the
 //!   target's name, so replicas answer alike.
 //! * The forecast never reads replica counts, or it would learn from its own output.
-//! * An RPC never waits for the world: it reads a published snapshot. A worker never waits longer than three seconds.
+//! * An RPC never waits for the world: it reads a published snapshot. A tick never waits longer than three seconds.
 //! * "Unknown" is never a number: a hole is masked, a missing plan is `None`, a missing answer is a gRPC error.
 //!
 //! # The law
@@ -44,7 +43,7 @@
 //! guarded >= min(max, max(min, known reactive need))
 //! ```
 //!
-//! A forecast can only add to what a reactive scaler would do. `tests/laws.rs` holds it for any input.
+//! A forecast can only add to what the newest measurement needs. `tests/laws.rs` holds it for any input.
 //!
 //! # Where to begin
 //!

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    // Both are idempotent in effect: a second provider is refused and the first stays.
+    // Nobody was here first; were somebody, their provider would stay, and that is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match tidetable::cli::run(tidetable::cli::Cli::parse()) {
         Ok(code) => code,

@@ -177,11 +177,21 @@ fn at(seconds: i64) -> Timestamp {
     from_epoch_seconds(START + seconds)
 }
 
+/// The decision at `second`. The first one waits for a model, and a busy machine may need more than one tick for that.
+async fn decided(worker: &mut TestWorker, second: i64) -> Arc<Decision> {
+    for _ in 0..20 {
+        if let Some(decision) = worker.tick(at(second)).await {
+            return decision;
+        }
+    }
+    panic!("no decision after twenty ticks")
+}
+
 /// Ticks at each multiple of 15 s from `seconds.start` on; the last decision.
 async fn walk(worker: &mut TestWorker, seconds: std::ops::Range<i64>) -> Arc<Decision> {
     let mut last = None;
     for second in seconds.step_by(15) {
-        last = worker.tick(at(second)).await;
+        last = Some(decided(worker, second).await);
     }
     last.expect("at least one tick")
 }
@@ -193,12 +203,14 @@ fn rules(decision: &Decision) -> Vec<Rule> {
 #[tokio::test]
 async fn the_first_tick_reads_history_fits_and_plans() {
     let (mut worker, shared) = worker(&Source::new(21), Mode::Active);
-    let decision = worker.tick(at(0)).await.unwrap();
+    let decision = decided(&mut worker, 0).await;
     assert_eq!(decision.rung, Rung::Planned);
     let plan = decision.plan.as_ref().unwrap();
     // Noon is the peak: 1600 tx/s within 2.5 %, at 20 per replica and the 0.95 quantile.
     assert!((79..=86).contains(&plan.replicas.0), "{plan:?}");
-    assert_eq!(decision.guarded, Some(plan.replicas.max(decision.reactive_need.unwrap())));
+    // The hold window was replayed, so a larger need of the last minute may stand.
+    assert!(decision.guarded >= Some(plan.replicas.max(decision.reactive_need.unwrap())));
+    assert!(rules(&decision).iter().all(|rule| *rule == Rule::ScaleDownHold), "{decision:?}");
     assert_eq!(shared.log.0.lock().unwrap().len(), 1);
 
     let published = shared.board.table().published("payments-api").unwrap();
@@ -309,8 +321,8 @@ async fn a_slot_settles_at_the_same_instant_whoever_started_when() {
     for start in [3_600, 3_735, 3_900] {
         let (mut young, _) = worker_for(Arc::clone(&target), &source);
         for second in (start..start + 135).step_by(15) {
-            let (expected, answered) = (old.tick(at(second)).await, young.tick(at(second)).await);
-            assert_eq!(answered.unwrap().plan, expected.unwrap().plan, "started at {start}, at {second}");
+            let (expected, answered) = (decided(&mut old, second).await, decided(&mut young, second).await);
+            assert_eq!(answered.plan, expected.plan, "started at {start}, at {second}");
         }
     }
 }
@@ -332,13 +344,8 @@ async fn who_starts_between_a_refit_and_its_coming_into_force_begins_with_the_fo
     }
     let (mut young, _) = worker(&source, Mode::Active);
     for second in (settled..settled + 90).step_by(15) {
-        let (expected, answered) = (old.tick(at(second)).await, young.tick(at(second)).await);
-        assert_eq!(
-            answered.unwrap().plan,
-            expected.unwrap().plan,
-            "{} s after the data had settled",
-            second - settled
-        );
+        let (expected, answered) = (decided(&mut old, second).await, decided(&mut young, second).await);
+        assert_eq!(answered.plan, expected.plan, "{} s after the data had settled", second - settled);
     }
 }
 
@@ -350,9 +357,9 @@ async fn a_refit_comes_into_force_at_the_same_instant_whoever_started_when() {
     walk(&mut one, 0..60).await;
     let mut last = None;
     for second in (60..7 * 3_600).step_by(60) {
-        let decision = one.tick(at(second)).await.unwrap();
+        let decision = decided(&mut one, second).await;
         if second >= 3_600 {
-            let second_opinion = other.tick(at(second)).await.unwrap();
+            let second_opinion = decided(&mut other, second).await;
             // The first ticks of the other one differ in what they remember of the hold window, at most.
             if second > 3_720 {
                 assert_eq!(second_opinion.plan, decision.plan, "at {second}");
@@ -383,8 +390,7 @@ async fn who_has_run_for_weeks_answers_as_who_finds_only_what_is_retained() {
     let start = later + 7 * 3_600;
     let (mut young, _) = worker(&source, Mode::Active);
     for second in (start..start + 120).step_by(15) {
-        let (expected, answered) =
-            (old.tick(at(second)).await.unwrap(), young.tick(at(second)).await.unwrap());
+        let (expected, answered) = (decided(&mut old, second).await, decided(&mut young, second).await);
         assert_eq!(answered.plan, expected.plan, "at {second}");
     }
 }
@@ -405,7 +411,7 @@ async fn the_first_decision_waits_for_its_model_and_not_for_ever() {
     source.set(Mood::Answers);
     // The task that hangs is still asking; a new worker is what a restarted process would have.
     let (mut worker, _) = self::worker(&source, Mode::Active);
-    assert_eq!(worker.tick(at(75)).await.unwrap().rung, Rung::Planned);
+    assert_eq!(decided(&mut worker, 75).await.rung, Rung::Planned);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 //! configuration is put into force without a restart ([`super::reload`]).
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,35 +57,33 @@ enum LogFormat {
 
 /// Serves until a signal.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut config = match config::load(&args.config) {
+    let config = match config::load(&args.config) {
         Ok(config) => config,
         Err(error) => return Ok(ExitCode::from(refuse(error, &mut std::io::stderr().lock())?)),
     };
-    config.grpc = args.grpc.unwrap_or(config.grpc);
-    config.http = args.http.unwrap_or(config.http);
     let format = match args.log_format {
         LogFormat::Text => telemetry::Format::Text,
         LogFormat::Json => telemetry::Format::Json,
     };
     telemetry::install(format, &args.log_level)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(serve(&args.config, config))?;
+    runtime.context("cannot start the runtime")?.block_on(serve(args, config))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(path: &Path, config: Config) -> anyhow::Result<()> {
+async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let clock = Arc::new(WallClock);
     let reloads = reload::Metrics::default();
     let assembly = Arc::new(Assembly::new(Arc::clone(&clock), |registry| reloads.register(registry))?);
     let board = Arc::clone(&assembly.shared.board);
     let mut crew = Crew::new(Arc::clone(&assembly), shutdown.clone());
-    let grpc = bind("server.grpc", config.grpc).await?;
-    let http = bind("server.http", config.http).await?;
+    let grpc = bind("server.grpc", args.grpc.unwrap_or(config.grpc)).await?;
+    let http = bind("server.http", args.http.unwrap_or(config.http)).await?;
     let Change { started: targets, .. } = crew.apply(&config)?;
     let mut servers = JoinSet::new();
     assembly.answer(grpc, http, &mut servers, &shutdown);
-    let mut watched = Watched::new(path, config, reloads).await;
+    let mut watched = Watched::new(&args.config, config, reloads).await;
     let mut hang_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), targets, "serving");
 

@@ -13,9 +13,10 @@ use crate::config::{self, PrometheusSettings};
 use crate::engine::{self, Board, Clock, FitPool, Shared, Target};
 use crate::forecast::Weekly;
 use crate::history::Recent;
+use crate::keda;
 use crate::source::prometheus;
 use crate::telemetry::{self, DecisionLog};
-use crate::{keda, web};
+use crate::web;
 
 /// Queries under way at once at one source.
 const CONCURRENT_QUERIES: usize = 16;
