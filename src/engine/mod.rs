@@ -6,6 +6,7 @@
 
 mod board;
 mod complaints;
+mod day;
 mod fitting;
 mod learning;
 mod metrics;
@@ -14,8 +15,9 @@ mod target;
 mod worker;
 
 pub use board::{Board, NoDecision, Published, Table};
+pub use day::Day;
 pub use fitting::FitPool;
 pub use metrics::Metrics;
-pub use ports::{Clock, DecisionLog, History, MetricSource, Sample};
+pub use ports::{Archive, Clock, DecisionLog, History, Kept, MetricSource, Recalled, Sample, Tidied};
 pub use target::{Demand, ScaledObject, Target};
 pub use worker::{Ended, START_UP_GRACE, Shared, Worker};

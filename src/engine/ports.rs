@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::Demand;
+use super::{Demand, Target};
 use crate::decision::Decision;
 use crate::forecast::Observation;
 use crate::series::Series;
@@ -64,6 +64,68 @@ pub trait History: Send + 'static {
 
     /// The newest slot that has ended and may still change.
     fn provisional(&self) -> Option<Observation>;
+}
+
+/// What has been recalled from an archive.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Recalled {
+    /// A sample for each slot of each day that was found, holes included, in order. A day that was not found has none.
+    pub samples: Vec<Sample>,
+    /// How many days were found.
+    pub days: usize,
+    /// What could not be read, each with its name, the cause and what was done: a corrupt object is set aside, one of a
+    /// newer format is left alone. None of it is lost.
+    pub passed_over: Vec<String>,
+}
+
+/// What has become of a day that was to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It is in the archive now, and on the disk.
+    Written,
+    /// It was there: the first complete writer wins.
+    AlreadyThere,
+    /// No slot of it was measured; nothing is written, for what is missing may yet be found.
+    Unmeasured,
+}
+
+/// What was tidied up.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tidied {
+    /// Months whose days are one object now.
+    pub rolled_up: usize,
+    /// Days and months older than the retention, which are gone.
+    pub expired: usize,
+    /// As [`Recalled::passed_over`].
+    pub passed_over: Vec<String>,
+}
+
+/// Where settled load is kept for longer than a metrics source keeps it.
+///
+/// Implementations keep whole UTC days (see [`Day`](super::Day)), never change one, and bound every call in time and size.
+/// They block no thread of the runtime.
+pub trait Archive: Send + Sync + 'static {
+    /// What can go wrong, in words for an operator.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// What is kept of `from..until` on the grid of the target's demand and of no other query or step.
+    fn recall(
+        &self,
+        target: &Target,
+        from: Slot,
+        until: Slot,
+    ) -> impl Future<Output = Result<Recalled, Self::Error>> + Send;
+
+    /// Keeps a day, which [`Day::cut`](super::Day::cut) has cut out of settled load. When this says that the day is kept,
+    /// it stays so whatever happens to the process.
+    fn keep(&self, target: &Target, day: &Series) -> impl Future<Output = Result<Kept, Self::Error>> + Send;
+
+    /// Rolls finished months up and removes what is older than the retention; to be called about once a day.
+    fn tidy(
+        &self,
+        target: &Target,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Tidied, Self::Error>> + Send;
 }
 
 /// Where decisions are written down.
