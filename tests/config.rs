@@ -43,6 +43,9 @@ fn the_example_is_accepted() {
     assert_eq!(config.targets[0].policy.plan.lead_time, Duration::from_secs(90));
     assert!((config.targets[0].policy.plan.quantile.get() - 0.951).abs() < 1e-3);
     assert_eq!(config.targets[1].demand.source, "archive");
+    let history = config.history.as_ref().expect("an archive");
+    assert_eq!(history.archive, Path::new("/var/lib/tidetable"));
+    assert_eq!(history.retention, Duration::from_secs(400 * 86_400));
     assert!(matches!(config.sources["archive"].auth, Auth::Basic { .. }));
     assert_snapshot!("effective_payments", config.effective());
 }
@@ -124,7 +127,14 @@ fn each_value_has_its_own_remedy() {
         ("targets:", "server: { grpc: '0.0.0.0:8080' }\ntargets:"),
         ("timezone: UTC", "timezone: UTC\n    step: 5m\n    perReplica: 3"),
         ("replicas: { min: 3, max: 200 }", "replicas: "),
-        ("targets:", "history: { archive: file:///var/lib/tidetable }\ntargets:"),
+        ("targets:", "history: {}\ntargets:"),
+        ("targets:", "history: { retention: 12h }\ntargets:"),
+        ("targets:", "history: { archive: /var/lib/tidetable, retention: 12h }\ntargets:"),
+        ("targets:", "history: { archive: file://var/lib/tidetable, retention: 20000d }\ntargets:"),
+        ("targets:", "history: { archive: 's3://key:hunter2@bucket/history' }\ntargets:"),
+        ("targets:", "history: { archive: 'ftp://host/history' }\ntargets:"),
+        ("targets:", "history: { archive: file:///history#1 }\ntargets:"),
+        ("targets:", "history: { archive: 'file:///', retain: 3d }\ntargets:"),
         ("payments/api", "payments/API"),
         ("  api:", "  a-name-of-sixty-characters-is-one-too-many-for-a-metric-namex:"),
     ];
@@ -188,7 +198,7 @@ prop_compose! {
         capacity in 1e-6..1e9, min in 0_u32..500, more in 1_u32..500, quantile in 0.5..=0.999,
         lead in duration(1, 21_600), step in duration(1, 86_400), stale in duration(30, 86_400),
         zone in prop::sample::select(&chrono_tz::TZ_VARIANTS[..]), listed in any::<bool>(), active in any::<bool>(),
-        file in "[ -~]{1,30}",
+        file in "[ -~]{1,30}", retention in 1_u32..3000, archived in any::<bool>(),
     ) -> serde_json::Value {
         let demand = serde_json::json!({ "source": "main", "query": query, "unit": unit, "step": step, "history": "20d" });
         let prometheus = serde_json::json!({
@@ -206,7 +216,12 @@ prop_compose! {
             "mode": if active { "active" } else { "shadow" },
             "staleAfter": stale,
         }));
-        serde_json::json!({ "sources": { "main": { "prometheus": prometheus } }, "targets": targets })
+        let mut raw = serde_json::json!({ "sources": { "main": { "prometheus": prometheus } }, "targets": targets });
+        if archived {
+            let folder = format!("file:///var/lib/tide%20table/{retention}");
+            raw["history"] = serde_json::json!({ "archive": folder, "retention": format!("{retention}d") });
+        }
+        raw
     }
 }
 

@@ -29,6 +29,9 @@ pub(super) const UNIT: &str = "load";
 /// simply not there.
 pub(super) const HISTORY: Duration = Duration::from_secs(56 * 86_400);
 
+/// Two years of paydays, closings and yearly sales, and two months more to compare the third with.
+pub(super) const RETENTION: Duration = Duration::from_secs(800 * 86_400);
+
 /// Scheduling, image pull, init containers and warm-up of a usual service, p95.
 pub(super) const LEAD_TIME: Duration = Duration::from_secs(120);
 

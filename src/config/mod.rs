@@ -16,6 +16,7 @@ mod checker;
 mod complaint;
 mod defaults;
 mod duration;
+mod history;
 mod nearest;
 mod node;
 mod raw;
@@ -31,6 +32,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use complaint::{Complaint, Complaints, Place};
+pub use history::History;
 pub(crate) use nearest::{listed, nearest};
 pub use schema::schema;
 pub use source::{Auth, PrometheusSettings};
@@ -52,6 +54,8 @@ pub struct Config {
     pub grpc: SocketAddr,
     /// Where pages, metrics and health are.
     pub http: SocketAddr,
+    /// Where settled load is kept; only in memory when `None`.
+    pub history: Option<History>,
     /// Metrics sources by name; every target's demand names one of them.
     pub sources: BTreeMap<String, PrometheusSettings>,
     /// Targets in the order of their names, at least one.
@@ -126,6 +130,11 @@ fn check(raw: &raw::Config, checker: &mut Checker<'_>) -> Option<Config> {
         checker.complain(&server_path.key("http"), "is the address of grpc too; give another port");
     }
 
+    let history = match &raw.history {
+        Some(raw) => history::check(raw, &path.key("history"), checker).map(Some),
+        None => Some(None),
+    };
+
     // A source that is complained of is still a source: its name is not unknown to targets.
     let declared = checker.tree().at(&path.key("sources"));
     let declared: Vec<&str> = declared.into_iter().flat_map(Node::keys).collect();
@@ -147,6 +156,7 @@ fn check(raw: &raw::Config, checker: &mut Checker<'_>) -> Option<Config> {
     Some(Config {
         grpc: grpc?,
         http: http?,
+        history: history?,
         sources: sources.into_iter().collect::<Option<_>>()?,
         targets: targets.into_iter().collect::<Option<_>>()?,
     })
@@ -183,6 +193,7 @@ impl Config {
         let server = raw::Server { grpc: Some(self.grpc.to_string()), http: Some(self.http.to_string()) };
         let raw = raw::Config {
             server: Some(server),
+            history: self.history.as_ref().map(history::to_raw),
             sources: Some(sources.collect()),
             targets: Some(targets.collect()),
         };

@@ -22,6 +22,8 @@ use crate::units;
 pub(super) struct Config {
     /// Where tidetable listens.
     pub(super) server: Option<Server>,
+    /// Where measurements are kept for longer than their source keeps them; only in memory unless given.
+    pub(super) history: Option<History>,
     /// Metrics sources, by a name of your choice that targets refer to.
     #[schemars(required, extend("minProperties" = 1))]
     pub(super) sources: Option<BTreeMap<String, Source>>,
@@ -40,6 +42,18 @@ pub(super) struct Server {
     /// Address for pages, metrics and health; 0.0.0.0:8080 unless given.
     #[schemars(example = &"0.0.0.0:8080")]
     pub(super) http: Option<String>,
+}
+
+/// Where measurements are kept for longer than their source keeps them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct History {
+    /// The folder of the archive, on a persistent volume.
+    #[schemars(required, example = &"file:///var/lib/tidetable")]
+    pub(super) archive: Option<String>,
+    /// Days wholly older than this are removed; 800d unless given.
+    #[schemars(example = &"800d")]
+    pub(super) retention: Option<String>,
 }
 
 /// A metrics source.
