@@ -7,6 +7,7 @@ mod clock;
 mod crew;
 mod demo;
 mod forecast;
+mod import;
 mod output;
 mod progress;
 mod reload;
@@ -43,6 +44,8 @@ enum Command {
     Render(render::Args),
     /// Forecast recorded load from a file, with quantiles
     Forecast(forecast::Args),
+    /// Fill the archive with history from a file or from the metrics source
+    Import(import::Args),
 }
 
 /// Says on standard error why a command failed.
@@ -61,5 +64,6 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Forecast(args) => forecast::run(&args),
+        Command::Import(args) => import::run(&args),
     }
 }
