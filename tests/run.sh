@@ -2,7 +2,7 @@
 # Checks and tests everything, after fetching what is missing to do so. Can be run again and again.
 #
 # On Debian and its kin the Prometheus that the tests run against is unpacked into target/tools, not installed: the
-# package would start a service. Elsewhere this says what to install.
+# package would start a service. Elsewhere this says what to install. DuckDB, which reads what we write, goes there too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -69,9 +69,26 @@ download_prometheus() {
   (cd "$1" && apt-get download -qq -o APT::Sandbox::User="$(id -un)" prometheus)
 }
 
+# Where tests/archive/duckdb.rs looks.
+need_duckdb() {
+  local packages=target/tools/python
+  PYTHONPATH=$packages python3 -c 'import duckdb' 2>/dev/null && return
+  if ! python3 -m pip --version >/dev/null 2>&1; then
+    has apt-get || fail 'pip is missing; install it for python3'
+    say 'installing pip'
+    update_package_lists
+    as_root apt-get install -y -qq --no-install-recommends python3-pip >/dev/null \
+      || fail "pip is missing; run 'apt-get install python3-pip' as root"
+  fi
+  say 'fetching duckdb into target/tools'
+  python3 -m pip install --quiet --root-user-action=ignore --upgrade --target "$packages" duckdb \
+    || fail "duckdb cannot be fetched; run 'python3 -m pip install --target $packages duckdb'"
+}
+
 need_python
 need_rust
 need_prometheus
+need_duckdb
 
 say 'format'
 cargo fmt --check
