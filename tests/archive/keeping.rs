@@ -85,6 +85,28 @@ async fn a_finished_month_becomes_one_object_and_its_days_go() {
     assert_eq!(again, Kept::AlreadyThere, "its month has it");
     assert_eq!(archive.days(&target, span(step, "2026-09-01", 100)).await.unwrap().len(), 50);
     assert_eq!(archive.tidy(&target, now).await.unwrap().rolled_up, 0);
+    let two = recall(&archive, &target, &span(step, "2026-10-30", 2)).await;
+    assert_eq!((two.days, two.samples.len()), (2, 2 * 96), "of the month only what was asked for");
+}
+
+#[tokio::test]
+async fn a_step_that_does_not_divide_a_day_and_a_folder_with_odd_signs_make_no_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, step) in [("tide table #1 100%", "7m"), ("märz/a=b?c", "50000s"), ("d", "1d")] {
+        let (archive, target) = (open(&folder.path().join(name)), target(step));
+        let step = target.demand.step;
+        for date in from_day("2026-10-01", 33) {
+            assert_eq!(archive.keep(&target, &measured(step, date)).await.unwrap(), Kept::Written);
+        }
+        let slots = span(step, "2026-10-01", 33);
+        let from_days = recall(&archive, &target, &slots).await;
+        assert_eq!(from_days.samples.len(), usize::try_from(slots.end.since(slots.start)).unwrap());
+        assert_true(&from_days, step);
+        let tidied = archive.tidy(&target, "2026-11-03T00:00:00Z".parse().unwrap()).await.unwrap();
+        assert_eq!(tidied.rolled_up, 1);
+        assert_eq!(recall(&archive, &target, &slots).await, from_days);
+        assert_eq!(files(&folder.path().join(name)).len(), 3);
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use crate::series::Series;
 use crate::time::{Slot, Timestamp};
 
 /// A disk that has not answered for this long hangs; a network mount that comes back may be asked again.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A month of seconds takes at most 44 MB; what is larger was not written by us and is not read into memory.
 const MOST_OBJECT_BYTES: u64 = 64 << 20;
@@ -239,11 +239,17 @@ impl Archive {
             }
             match self.read(demand, &meta.location, span).await? {
                 Read::Whole(series) => {
-                    days += span.each_day().count();
+                    let is_wanted = |day: &Day| {
+                        let slots = day.slots(demand.step);
+                        slots.start < wanted.end && slots.end > wanted.start
+                    };
+                    days += span.each_day().filter(is_wanted).count();
                     covered.extend(span.each_day());
                     parts.insert(slots.start, series);
                 }
                 Read::Gone => all_there = false,
+                // What is left alone is met again in the next pass.
+                Read::PassedOver(why) if passed_over.contains(&why) => {}
                 Read::PassedOver(why) => passed_over.push(why),
             }
         }

@@ -9,7 +9,7 @@ use object_store::path::Path;
 
 use super::Error;
 use super::layout::{Span, demand_folder, folder_of, target_folder};
-use super::store::{Archive, Read};
+use super::store::{Archive, PATIENCE, Read};
 use crate::engine::{Target, Tidied};
 use crate::series::Series;
 use crate::time::Timestamp;
@@ -134,7 +134,8 @@ impl Archive {
     /// Failing to is no matter; it is tried again tomorrow.
     async fn sweep(&self, folder: &Path, now: Timestamp) {
         let folder = self.root.join(folder.as_ref());
-        let _ = tokio::task::spawn_blocking(move || sweep(&folder, now.into())).await;
+        let swept = tokio::task::spawn_blocking(move || sweep(&folder, now.into()));
+        let _ = tokio::time::timeout(PATIENCE, swept).await;
     }
 }
 
