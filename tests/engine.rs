@@ -1,6 +1,7 @@
 //! A worker through its life, over ports that are fakes of ours: no network, no real time.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![expect(clippy::disallowed_methods, reason = "a test that waits for a disk waits in real time")]
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -14,7 +15,7 @@ use tidetable::engine::{
 };
 use tidetable::forecast::{HORIZON, Weekly};
 use tidetable::guard::{self, Mode, Rule, Rung};
-use tidetable::history::Recent;
+use tidetable::history::{Archive, Recent};
 use tidetable::plan;
 use tidetable::time::{Slot, Step, Timestamp, from_epoch_seconds};
 use tidetable::units::{Load, LoadPerReplica, Quantile, Replicas};
@@ -154,17 +155,27 @@ fn target(mode: Mode) -> Arc<Target> {
     })
 }
 
-type TestWorker = Worker<Source, Recent, Hand, Log>;
+type TestWorker = Worker<Source, Recent, Hand, Log, Archive>;
+type TestShared = Arc<Shared<Hand, Log, Archive>>;
 
-fn worker(source: &Arc<Source>, mode: Mode) -> (TestWorker, Arc<Shared<Hand, Log>>) {
+fn worker(source: &Arc<Source>, mode: Mode) -> (TestWorker, TestShared) {
     worker_for(target(mode), source)
 }
 
-fn worker_for(target: Arc<Target>, source: &Arc<Source>) -> (TestWorker, Arc<Shared<Hand, Log>>) {
+fn worker_for(target: Arc<Target>, source: &Arc<Source>) -> (TestWorker, TestShared) {
+    worker_with(target, source, None)
+}
+
+fn worker_with(
+    target: Arc<Target>,
+    source: &Arc<Source>,
+    archive: Option<Archive>,
+) -> (TestWorker, TestShared) {
     let shared = Arc::new(Shared {
         clock: Arc::new(Hand(AtomicI64::new(START), AtomicBool::new(false))),
         board: Arc::new(Board::new([Arc::clone(&target)])),
         log: Log::default(),
+        archive: archive.map(Arc::new),
         fits: FitPool::try_new().unwrap(),
         metrics: Metrics::default(),
     });
@@ -428,4 +439,57 @@ async fn a_clock_that_goes_back_ends_the_worker() {
         matches!(ended, Err(Ended::ClockWentBack { by }) if by > Duration::from_secs(3_000)),
         "{ended:?}"
     );
+}
+
+#[tokio::test]
+async fn what_the_source_forgets_the_archive_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = || Archive::try_new(folder.path(), Duration::from_secs(800 * 86_400)).unwrap();
+    let source = Source::new(40);
+    let mut target = Arc::unwrap_or_clone(target(Mode::Active));
+    target.demand.history = Duration::from_secs(35 * 86_400);
+    let target = Arc::new(target);
+
+    let (mut first, shared) = worker_with(Arc::clone(&target), &source, Some(archive()));
+    let before = decided(&mut first, 0).await;
+    let kept = shared.archive.clone().unwrap();
+    let whole = target.demand.step.slot_of(at(-35 * 86_400 - 12 * 3_600))..target.demand.step.slot_of(at(0));
+    let every_day = async {
+        while kept.days(&target, whole.clone()).await.unwrap().len() < 34 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), every_day).await.expect("every settled day is archived");
+
+    // Five days would not be enough for a model, and with the archive nothing is missing.
+    source.since.store(START - 5 * 86_400, Ordering::SeqCst);
+    let (mut alone, _) = worker_for(Arc::clone(&target), &source);
+    assert_eq!(decided(&mut alone, 0).await.rung, Rung::ReactiveOnly);
+    let (mut second, _) = worker_with(target, &source, Some(archive()));
+    assert_eq!(decided(&mut second, 0).await.plan, before.plan);
+}
+
+#[tokio::test]
+async fn an_archive_that_fails_costs_no_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    let archive = Archive::try_new(&path, Duration::from_secs(800 * 86_400)).unwrap();
+    // The volume is gone, and a file stands in its place.
+    std::fs::remove_dir_all(&path).unwrap();
+    std::fs::write(&path, "not a folder").unwrap();
+    let (mut worker, shared) = worker_with(target(Mode::Active), &Source::new(21), Some(archive));
+    assert_eq!(decided(&mut worker, 0).await.rung, Rung::Planned);
+    let mut registry = prometheus_client::registry::Registry::default();
+    shared.metrics.register(&mut registry);
+    let told = async {
+        loop {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            if text.contains("archive_errors_total{target=\"payments-api\",call=\"keep\"") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), told).await.expect("an error metric rises");
 }

@@ -167,7 +167,7 @@ targets:
         // A source cannot be made without a TLS provider; that another test was first is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Arc::new(SetClock::at(from_epoch_seconds(1_780_000_000)));
-        let assembly = Arc::new(Assembly::new(clock, |_| {}).unwrap());
+        let assembly = Arc::new(Assembly::new(clock, None, |_| {}).unwrap());
         (Crew::new(Arc::clone(&assembly), CancellationToken::new()), assembly)
     }
 

@@ -17,7 +17,7 @@ use super::check::refuse;
 use super::clock::WallClock;
 use super::wiring;
 use crate::config::{self, Config};
-use crate::engine::{Archive as _, Clock, Day, Kept, MetricSource, Target, Tidied};
+use crate::engine::{self, Archive as _, Clock, Day, Kept, MetricSource, Target, Tidied};
 use crate::history::Archive;
 use crate::series::Series;
 use crate::source::recorded::{self, ReadOptions, Stamp};
@@ -251,14 +251,7 @@ async fn from_source(
         let samples = source.range(&target.demand, slots.start, slots.end).await.with_context(|| {
             format!("{day} could not be read; run the same command again, it goes on where it stopped")
         })?;
-        let mut series = Series::empty(target.demand.step, slots.start);
-        (slots.start.0..slots.end.0).for_each(|slot| series.mask(Slot(slot)));
-        for sample in samples {
-            let slot = target.demand.step.slot_of(sample.at);
-            if let Some(load) = sample.load.filter(|_| slots.contains(&slot)) {
-                series.put(slot, load);
-            }
-        }
+        let series = engine::series(target.demand.step, slots, &samples);
         keep(target, archive, &series, &mut tally).await?;
         progress.inc(1);
     }

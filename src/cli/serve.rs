@@ -20,8 +20,9 @@ use super::clock::WallClock;
 use super::crew::{Change, Crew};
 use super::reload::{self, Watched};
 use super::signals::stopped;
-use super::wiring::{Assembly, bind};
+use super::wiring::{self, Assembly, bind};
 use crate::config::{self, Config};
+use crate::history::Archive;
 use crate::telemetry;
 
 /// From the signal to the exit, at most: Kubernetes kills after 30 s.
@@ -66,16 +67,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         LogFormat::Json => telemetry::Format::Json,
     };
     telemetry::install(format, &args.log_level)?;
+    let archive = wiring::archive(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(serve(args, config))?;
+    runtime.context("cannot start the runtime")?.block_on(serve(args, config, archive))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
+async fn serve(args: &Args, config: Config, archive: Option<Archive>) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let clock = Arc::new(WallClock);
     let reloads = reload::Metrics::default();
-    let assembly = Arc::new(Assembly::new(Arc::clone(&clock), |registry| reloads.register(registry))?);
+    let assembly =
+        Arc::new(Assembly::new(Arc::clone(&clock), archive, |registry| reloads.register(registry))?);
     let board = Arc::clone(&assembly.shared.board);
     let mut crew = Crew::new(Arc::clone(&assembly), shutdown.clone());
     let grpc = bind("server.grpc", args.grpc.unwrap_or(config.grpc)).await?;

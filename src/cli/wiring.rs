@@ -9,10 +9,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, PrometheusSettings};
+use crate::config::{self, Config, PrometheusSettings};
 use crate::engine::{self, Board, Clock, FitPool, Shared, Target};
 use crate::forecast::Weekly;
-use crate::history::Recent;
+use crate::history::{Archive, Recent};
 use crate::keda;
 use crate::source::prometheus;
 use crate::telemetry::{self, DecisionLog};
@@ -22,21 +22,26 @@ use crate::web;
 const CONCURRENT_QUERIES: usize = 16;
 
 /// The owner of one target, with the adapters of this product.
-pub(super) type Worker<C> = engine::Worker<prometheus::Source, Recent, C, DecisionLog>;
+pub(super) type Worker<C> = engine::Worker<prometheus::Source, Recent, C, DecisionLog, Archive>;
 
 /// Everything but workers and listeners.
 pub(super) struct Assembly<C> {
-    pub(super) shared: Arc<Shared<C, DecisionLog>>,
+    pub(super) shared: Arc<Shared<C, DecisionLog, Archive>>,
     registry: Arc<Registry>,
     keda_metrics: keda::Metrics,
 }
 
 impl<C: Clock> Assembly<C> {
     /// Puts together what all targets share, with the metrics of every part and those that `register` brings.
-    pub(super) fn new(clock: Arc<C>, register: impl FnOnce(&mut Registry)) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        clock: Arc<C>,
+        archive: Option<Archive>,
+        register: impl FnOnce(&mut Registry),
+    ) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared {
             board: Arc::new(Board::default()),
             log: DecisionLog::default(),
+            archive: archive.map(Arc::new),
             fits: FitPool::try_new().context("cannot start the threads that fit")?,
             metrics: engine::Metrics::default(),
             clock,
@@ -87,6 +92,12 @@ pub(super) async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpLi
     TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address} ({key}); is another process there? choose another address")
     })
+}
+
+/// The archive of `config`, if it has one. Blocks; to be called before there is a runtime.
+pub(super) fn archive(config: &Config) -> anyhow::Result<Option<Archive>> {
+    let Some(history) = &config.history else { return Ok(None) };
+    Ok(Some(Archive::try_new(&history.archive, history.retention)?))
 }
 
 /// A client with these settings; nothing is contacted yet.

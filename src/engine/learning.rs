@@ -1,8 +1,8 @@
 //! A target's model: when it is due, what it is fitted from, and from when on it is in force.
 //!
-//! A fit reads its history anew from the source: exactly the slots of `[origin − history, origin)`, where the origin
-//! follows from the target's name and the time alone. So two replicas fit the same numbers however long each has been
-//! running, what came late is in it, and nobody holds two months of minutes in memory between fits.
+//! A fit reads its history anew, from archive and source: exactly the slots from the start of the day `origin − history` to
+//! the origin, which follows from the target's name and the time alone. So two replicas fit the same numbers however long
+//! each has been running, what came late is in it, and nobody holds two months of minutes in memory between fits.
 //!
 //! Reading and fitting go on beside the ticks. A source that is down at that moment is asked again, less and less often;
 //! the model in force reaches two days further all the while.
@@ -14,10 +14,11 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::fitting::{Cadence, FitPool};
-use super::{MetricSource, Metrics, Sample, Target};
+use super::reading::{self, Whole};
+use super::{Archive, Day, MetricSource, Metrics, Target};
 use crate::forecast::{self, Fitted, Forecaster};
 use crate::series::Series;
-use crate::time::{Slot, Step, Timestamp};
+use crate::time::{Slot, Timestamp};
 
 /// The first and the longest wait before a history that could not be read is asked for again.
 const RETRY_AFTER: (TimeDelta, TimeDelta) = (TimeDelta::seconds(15), TimeDelta::minutes(10));
@@ -31,17 +32,19 @@ enum Failure<E> {
     Died,
 }
 
-/// What comes of reading and fitting.
-type Outcome<E> = Result<Result<Box<dyn Fitted>, forecast::Error>, Failure<E>>;
+/// What comes of reading and fitting: the model, or why there can be none, and days that are to be archived.
+type Outcome<E> = Result<(Result<Box<dyn Fitted>, forecast::Error>, Vec<Series>), Failure<E>>;
 
 /// The model in force, and the one that is on its way.
-pub(super) struct Learning<S: MetricSource> {
+pub(super) struct Learning<S: MetricSource, A> {
     target: Arc<Target>,
     source: Arc<S>,
+    archive: Option<Arc<A>>,
     forecaster: Arc<dyn Forecaster>,
     cadence: Cadence,
     model: Option<Box<dyn Fitted>>,
     under_way: Option<(Slot, AbortOnDropHandle<Outcome<S::Error>>)>,
+    keeping: Option<AbortOnDropHandle<()>>,
     /// The origin of the newest fit that came to an end.
     learned: Option<Slot>,
     /// The origin of a regular fit that found too short a history.
@@ -49,16 +52,23 @@ pub(super) struct Learning<S: MetricSource> {
     retry: Option<(Timestamp, TimeDelta)>,
 }
 
-impl<S: MetricSource> Learning<S> {
-    pub(super) fn new(target: Arc<Target>, source: Arc<S>, forecaster: Arc<dyn Forecaster>) -> Self {
+impl<S: MetricSource, A: Archive> Learning<S, A> {
+    pub(super) fn new(
+        target: Arc<Target>,
+        source: Arc<S>,
+        archive: Option<Arc<A>>,
+        forecaster: Arc<dyn Forecaster>,
+    ) -> Self {
         let cadence = Cadence::of(&target.name, target.demand.step);
         Self {
             target,
             source,
+            archive,
             forecaster,
             cadence,
             model: None,
             under_way: None,
+            keeping: None,
             learned: None,
             too_short: None,
             retry: None,
@@ -88,7 +98,7 @@ impl<S: MetricSource> Learning<S> {
             let origin = self.due(at);
             if self.learned.is_none_or(|learned| learned < origin) {
                 self.under_way =
-                    Some((origin, AbortOnDropHandle::new(tokio::spawn(self.learn(origin, fits)))));
+                    Some((origin, AbortOnDropHandle::new(tokio::spawn(self.learn(origin, fits, metrics)))));
             }
         }
         let Some((origin, mut learning)) = self.under_way.take() else { return };
@@ -125,26 +135,33 @@ impl<S: MetricSource> Learning<S> {
     }
 
     /// Reads `[origin − history, origin)` and fits it.
-    fn learn(&self, origin: Slot, fits: &FitPool) -> impl Future<Output = Outcome<S::Error>> + Send + use<S> {
-        let demand = self.target.demand.clone();
-        let (source, forecaster, fits) =
-            (Arc::clone(&self.source), Arc::clone(&self.forecaster), fits.clone());
+    fn learn(
+        &self,
+        origin: Slot,
+        fits: &FitPool,
+        metrics: &Metrics,
+    ) -> impl Future<Output = Outcome<S::Error>> + Send + use<S, A> {
+        let (target, source, archive) =
+            (Arc::clone(&self.target), Arc::clone(&self.source), self.archive.clone());
+        let (forecaster, fits, metrics) = (Arc::clone(&self.forecaster), fits.clone(), metrics.clone());
         async move {
             // A seat is held from the first byte to the model: that bounds how many histories are in memory at once.
             let _seat = fits.seat().await;
-            let from = origin.plus(-demand.step.slots_in(demand.history));
-            let samples = source.range(&demand, from, origin).await.map_err(Failure::Source)?;
-            let mut history = series(demand.step, from, &samples);
-            drop(samples);
+            let step = target.demand.step;
+            // From the start of a day on, for that is how an archive keeps it.
+            let from = Day::of(step, origin.plus(-step.slots_in(target.demand.history))).slots(step).start;
+            let read = reading::read(&*source, archive.as_deref(), &target, from..origin, &metrics).await;
+            let Whole { mut history, unkept } = read.map_err(Failure::Source)?;
             leave_what_is_being_forgotten(&mut history, origin);
-            fits.fit(forecaster, history, origin).await.ok_or(Failure::Died)
+            let fitted = fits.fit(forecaster, history, origin).await.ok_or(Failure::Died)?;
+            Ok((fitted, unkept))
         }
     }
 
     fn end(&mut self, at: Timestamp, origin: Slot, outcome: Outcome<S::Error>, metrics: &Metrics) {
         let target = &*self.target.name;
-        let fitted = match outcome {
-            Ok(fitted) => fitted,
+        let (fitted, unkept) = match outcome {
+            Ok(learned) => learned,
             Err(failure) => {
                 let wait = self.retry.map_or(RETRY_AFTER.0, |(_, wait)| (wait * 2).min(RETRY_AFTER.1));
                 self.retry = Some((at + wait, wait));
@@ -156,6 +173,10 @@ impl<S: MetricSource> Learning<S> {
         };
         self.retry = None;
         self.learned = Some(origin);
+        if let Some(archive) = self.archive.clone().filter(|_| !unkept.is_empty()) {
+            let keeping = reading::keep(archive, Arc::clone(&self.target), unkept, at, metrics.clone());
+            self.keeping = Some(AbortOnDropHandle::new(tokio::spawn(keeping)));
+        }
         match fitted {
             Ok(model) => {
                 self.model = Some(model);
@@ -173,19 +194,6 @@ impl<S: MetricSource> Learning<S> {
             }
         }
     }
-}
-
-/// The samples on their grid, from `first` on; what is not measured is masked.
-fn series(step: Step, first: Slot, samples: &[Sample]) -> Series {
-    let mut series = Series::empty(step, first);
-    for sample in samples {
-        let slot = step.slot_of(sample.at);
-        match sample.load {
-            Some(load) => series.put(slot, load),
-            None => series.mask(slot),
-        }
-    }
-    series
 }
 
 /// Drops the oldest part of a history that begins later than was asked for, down to whole weeks before `origin` (whole
@@ -209,6 +217,7 @@ fn leave_what_is_being_forgotten(history: &mut Series, origin: Slot) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Step;
     use crate::units::Load;
 
     /// Days that are left of a history asked for 56 days back of which `hours` are there.

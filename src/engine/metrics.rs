@@ -25,6 +25,7 @@ pub struct Metrics {
     ticks: Counter,
     fetches: Family<FetchLabels, Counter>,
     fits: Family<OutcomeLabels, Counter>,
+    archive_errors: Family<FetchLabels, Counter>,
     tick_duration: Histogram,
 }
 
@@ -34,6 +35,7 @@ impl Default for Metrics {
             ticks: Counter::default(),
             fetches: Family::default(),
             fits: Family::default(),
+            archive_errors: Family::default(),
             tick_duration: Histogram::new(exponential_buckets(1e-4, 4.0, 10)),
         }
     }
@@ -45,6 +47,11 @@ impl Metrics {
         registry.register("ticks", "Decisions made", self.ticks.clone());
         registry.register("fetches", "Queries sent to metrics sources", self.fetches.clone());
         registry.register("fits", "Models fitted", self.fits.clone());
+        registry.register(
+            "archive_errors",
+            "What could not be kept, read or tidied in the archive",
+            self.archive_errors.clone(),
+        );
         registry.register_with_unit(
             "tick_duration",
             "From asking for a measurement to publishing the decision",
@@ -61,6 +68,11 @@ impl Metrics {
     pub(super) fn fetched(&self, target: &str, call: &'static str, ok: bool) {
         let outcome = if ok { "ok" } else { "error" };
         self.fetches.get_or_create(&FetchLabels { target: target.into(), call, outcome }).inc();
+    }
+
+    pub(super) fn archive_failed(&self, target: &str, call: &'static str) {
+        let labels = FetchLabels { target: target.into(), call, outcome: "error" };
+        self.archive_errors.get_or_create(&labels).inc();
     }
 
     pub(super) fn fitted(&self, target: &str, outcome: &'static str) {

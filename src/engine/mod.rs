@@ -11,6 +11,7 @@ mod fitting;
 mod learning;
 mod metrics;
 mod ports;
+mod reading;
 mod target;
 mod worker;
 
@@ -19,5 +20,6 @@ pub use day::Day;
 pub use fitting::FitPool;
 pub use metrics::Metrics;
 pub use ports::{Archive, Clock, DecisionLog, History, Kept, MetricSource, Recalled, Sample, Tidied};
+pub use reading::series;
 pub use target::{Demand, ScaledObject, Target};
 pub use worker::{Ended, START_UP_GRACE, Shared, Worker};

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::complaints::{Call, Complaints, Trouble, TroubleOf};
 use super::fitting::{FitPool, name_hash};
 use super::learning::Learning;
-use super::{Board, Clock, DecisionLog, Demand, History, MetricSource, Metrics, Sample, Target};
+use super::{Archive, Board, Clock, DecisionLog, Demand, History, MetricSource, Metrics, Sample, Target};
 use crate::decision::{DECIDE_EVERY, Decision, Evidence, State, decide};
 use crate::forecast::{Forecaster, Observation};
 use crate::time::{Slot, Step, Timestamp, aligned_before};
@@ -40,13 +40,15 @@ const CLOCK_MAY_STEP_BACK: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
 
 /// What every worker shares.
 #[derive(Debug)]
-pub struct Shared<C, L> {
+pub struct Shared<C, L, A> {
     /// The time.
     pub clock: Arc<C>,
     /// Where decisions are published.
     pub board: Arc<Board>,
     /// Where decisions are written down.
     pub log: L,
+    /// Where settled days outlive the source's retention, if anywhere.
+    pub archive: Option<Arc<A>>,
     /// Where models are fitted.
     pub fits: FitPool,
     /// What is counted.
@@ -65,13 +67,13 @@ pub enum Ended {
 }
 
 /// The owner of one target's state.
-pub struct Worker<S: MetricSource, H, C, L> {
+pub struct Worker<S: MetricSource, H, C, L, A> {
     target: Arc<Target>,
     source: Arc<S>,
     /// The newest part only: what a decision looks at.
     history: H,
-    learning: Learning<S>,
-    shared: Arc<Shared<C, L>>,
+    learning: Learning<S, A>,
+    shared: Arc<Shared<C, L, A>>,
     fetching: Option<AbortOnDropHandle<Result<Fetched, S::Error>>>,
     /// How far slots were asked for, and how far they had settled then.
     fetched: Option<(Slot, Slot)>,
@@ -87,16 +89,17 @@ struct Fetched {
     until: Slot,
 }
 
-impl<S: MetricSource, H: History, C: Clock, L: DecisionLog> Worker<S, H, C, L> {
+impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S, H, C, L, A> {
     /// A worker that has not begun.
     pub fn new(
         target: Arc<Target>,
         source: Arc<S>,
         history: H,
         forecaster: Arc<dyn Forecaster>,
-        shared: Arc<Shared<C, L>>,
+        shared: Arc<Shared<C, L, A>>,
     ) -> Self {
-        let learning = Learning::new(Arc::clone(&target), Arc::clone(&source), forecaster);
+        let learning =
+            Learning::new(Arc::clone(&target), Arc::clone(&source), shared.archive.clone(), forecaster);
         Self {
             target,
             source,

@@ -139,7 +139,7 @@ impl<C: Clock> Stage<C> {
         tasks.spawn(async move { Ok(serving.await?) });
 
         let config = config::parse("demo.yaml", &demo_config(source))?;
-        let assembly = Assembly::new(clock, |_| {})?;
+        let assembly = Assembly::new(clock, None, |_| {})?;
         let target = Arc::new(config.targets.into_iter().next().context("the demo has a target")?);
         assembly.shared.board.replace([Arc::clone(&target)]);
         let source = wiring::source("demo", &config.sources["demo"])?;

@@ -1,0 +1,182 @@
+//! A target's whole history, from the archive and the source together.
+//!
+//! Archived days are read from the archive and everything else from the source, so a retention of fifteen days does not
+//! end what is known. An archive that fails costs nothing but what only it had: the source is asked, the trouble is told,
+//! and answers go on.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Archive, Day, Kept, MetricSource, Metrics, Sample, Target};
+use crate::series::Series;
+use crate::time::{Slot, Step, Timestamp};
+
+/// An archived day never changes, so it is kept only when what comes late has had this long to come.
+const KEEP_AFTER: Duration = Duration::from_secs(3600);
+
+/// A history and what of it the archive does not have yet.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) history: Series,
+    pub(super) unkept: Vec<Series>,
+}
+
+/// Reads every slot of `slots`.
+pub(super) async fn read<S: MetricSource, A: Archive>(
+    source: &S,
+    archive: Option<&A>,
+    target: &Target,
+    slots: Range<Slot>,
+    metrics: &Metrics,
+) -> Result<Whole, S::Error> {
+    let step = target.demand.step;
+    let recalled = match archive {
+        Some(archive) => recall(archive, target, slots.clone(), metrics).await,
+        None => Vec::new(),
+    };
+    let archived: BTreeSet<Day> =
+        recalled.iter().map(|sample| Day::of(step, step.slot_of(sample.at))).collect();
+    let mut history = series(step, slots.clone(), &recalled);
+    drop(recalled);
+    for missing in without(step, &slots, &archived) {
+        for sample in source.range(&target.demand, missing.start, missing.end).await? {
+            put(&mut history, &sample);
+        }
+    }
+    let unkept = match archive {
+        Some(_) => unkept(&history, slots, &archived),
+        None => Vec::new(),
+    };
+    Ok(Whole { history, unkept })
+}
+
+/// Keeps days in the archive, oldest first, and tidies it. What fails is told once and tried again after the next fit.
+pub(super) async fn keep<A: Archive>(
+    archive: Arc<A>,
+    target: Arc<Target>,
+    days: Vec<Series>,
+    now: Timestamp,
+    metrics: Metrics,
+) {
+    let name = &*target.name;
+    let mut written = 0;
+    for day in &days {
+        match archive.keep(&target, day).await {
+            Ok(Kept::Written) => written += 1,
+            Ok(Kept::AlreadyThere | Kept::Unmeasured) => {}
+            Err(error) => {
+                metrics.archive_failed(name, "keep");
+                tracing::error!(target = name, %error, "days could not be archived; they are still at the source");
+                return;
+            }
+        }
+    }
+    if written == 0 {
+        return;
+    }
+    tracing::info!(target = name, days = written, "archived");
+    match archive.tidy(&target, now).await {
+        Ok(tidied) => tell(name, &tidied.passed_over, &metrics),
+        Err(error) => {
+            metrics.archive_failed(name, "tidy");
+            tracing::error!(target = name, %error, "the archive could not be tidied");
+        }
+    }
+}
+
+async fn recall<A: Archive>(
+    archive: &A,
+    target: &Target,
+    slots: Range<Slot>,
+    metrics: &Metrics,
+) -> Vec<Sample> {
+    match archive.recall(target, slots.start, slots.end).await {
+        Ok(recalled) => {
+            tracing::debug!(target = %target.name, days = recalled.days, "found in the archive");
+            tell(&target.name, &recalled.passed_over, metrics);
+            recalled.samples
+        }
+        Err(error) => {
+            metrics.archive_failed(&target.name, "recall");
+            tracing::error!(target = %target.name, %error, "the archive cannot be read; the source is asked instead");
+            Vec::new()
+        }
+    }
+}
+
+fn tell(target: &str, passed_over: &[String], metrics: &Metrics) {
+    for object in passed_over {
+        metrics.archive_failed(target, "object");
+        tracing::error!(target, object, "an object of the archive could not be used");
+    }
+}
+
+/// The parts of `slots` outside of the archived days.
+fn without(step: Step, slots: &Range<Slot>, archived: &BTreeSet<Day>) -> Vec<Range<Slot>> {
+    let mut missing = Vec::new();
+    let mut from = slots.start;
+    for day in archived {
+        let day = day.slots(step);
+        if day.start > from {
+            missing.push(from..day.start.min(slots.end));
+        }
+        from = from.max(day.end);
+    }
+    if from < slots.end {
+        missing.push(from..slots.end);
+    }
+    missing
+}
+
+fn unkept(history: &Series, slots: Range<Slot>, archived: &BTreeSet<Day>) -> Vec<Series> {
+    let step = history.step();
+    let settled_until = slots.end.plus(-step.slots_in(KEEP_AFTER));
+    Day::whole_within(step, slots.start..settled_until)
+        .filter(|day| !archived.contains(day))
+        .filter_map(|day| day.cut(history))
+        .filter(|day| day.measured_count() > 0)
+        .collect()
+}
+
+/// The samples on their grid; every slot of `slots` that is not measured is masked.
+pub fn series(step: Step, slots: Range<Slot>, samples: &[Sample]) -> Series {
+    let mut series = Series::empty(step, slots.start);
+    if slots.start < slots.end {
+        series.mask(slots.start);
+        series.mask(slots.end.plus(-1));
+    }
+    for sample in samples {
+        put(&mut series, sample);
+    }
+    series
+}
+
+fn put(series: &mut Series, sample: &Sample) {
+    let slot = series.step().slot_of(sample.at);
+    if let Some(load) = sample.load
+        && series.grid().index(slot).is_some()
+    {
+        series.put(slot, load);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_archive_does_not_have_is_asked_of_the_source() {
+        let step = Step::MINUTE;
+        let day = |number: i64| Day::of(step, Slot(number * 1_440 + 5));
+        let range = |from: i64, until: i64| Slot(from)..Slot(until);
+        let all = range(700, 5 * 1_440 + 30);
+        assert_eq!(without(step, &all, &BTreeSet::new()), std::slice::from_ref(&all));
+        let two = BTreeSet::from([day(1), day(3)]);
+        let parts = [range(700, 1_440), range(2 * 1_440, 3 * 1_440), range(4 * 1_440, 5 * 1_440 + 30)];
+        assert_eq!(without(step, &all, &two), parts);
+        let every = (0..=5).map(day).collect();
+        assert!(without(step, &all, &every).is_empty());
+    }
+}
