@@ -1,8 +1,8 @@
 //! What the gRPC server counts about itself.
 //!
-//! Labels are the method, the status code and the target, each from a closed set: a request that names no target of ours
-//! is counted by method and code only, so that a stranger cannot make series. What never reaches a handler, such as a
-//! message above the size limit or one that does not parse, is not counted.
+//! Labels are the method, the status code, the target, the reason of a refusal and the outcome of a reload, each from a
+//! closed set: a request that names no target of ours is counted by method and code only, so that a stranger cannot make
+//! series. What never reaches a handler, such as a message above the size limit or one that does not parse, is not counted.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,6 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tonic::Code;
+
+use super::edge::Refusals;
 
 /// From what an answer takes from memory (some microseconds) to the second after which it is given up.
 const DURATION_BUCKETS_SECONDS: [f64; 14] =
@@ -59,9 +61,42 @@ struct Asked {
     rpc: &'static str,
 }
 
+/// What became of new files for TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reload {
+    /// New connections are served with them.
+    Renewed,
+    /// They cannot be served with; the old ones stay in force.
+    Failed,
+}
+
+impl Reload {
+    fn outcome(self) -> &'static str {
+        match self {
+            Self::Renewed => "renewed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reloaded {
+    outcome: &'static str,
+}
+
+/// No labels: of a family with this set there is one series or, while nothing is known, none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Single {}
+
 /// The counters of the gRPC server; clones share them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
+    /// Connections that were turned away.
+    pub(super) refusals: Refusals,
+    /// Connections that are open.
+    pub(super) connections: Gauge,
+    tls_reloads: Family<Reloaded, Counter>,
+    tls_expiry: Family<Single, Gauge>,
     answered: Family<Answered, Counter>,
     duration: Family<Method, Histogram, fn() -> Histogram>,
     asked: Family<Asked, Counter>,
@@ -71,6 +106,10 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self {
+            refusals: Refusals::default(),
+            connections: Gauge::default(),
+            tls_reloads: Family::default(),
+            tls_expiry: Family::default(),
             answered: Family::default(),
             duration: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS_SECONDS)),
             asked: Family::default(),
@@ -95,6 +134,41 @@ impl Metrics {
             self.asked.clone(),
         );
         registry.register("open_streams", "Streams that are open", self.open_streams.clone());
+        registry.register(
+            "open_connections",
+            "gRPC connections that are open, those still in their handshake included",
+            self.connections.clone(),
+        );
+        registry.register(
+            "connections_refused",
+            "gRPC connections that were turned away before anything could be asked on them",
+            self.refusals.counter(),
+        );
+        registry.register(
+            "tls_reloads",
+            "Changes of the files for TLS, by whether new connections are served with them",
+            self.tls_reloads.clone(),
+        );
+        registry.register_with_unit(
+            "tls_certificate_expiry_timestamp",
+            "When the first certificate of the chain that new connections are shown ends; absent without TLS",
+            Unit::Seconds,
+            self.tls_expiry.clone(),
+        );
+    }
+
+    /// Notes what became of new files for TLS.
+    pub(super) fn reloaded(&self, reload: Reload) {
+        self.tls_reloads.get_or_create(&Reloaded { outcome: reload.outcome() }).inc();
+    }
+
+    /// Notes when the certificate in force ends, in seconds since 1970.
+    pub(super) fn certificate_expires(&self, at: u64) {
+        for reload in [Reload::Renewed, Reload::Failed] {
+            // With TLS both outcomes are there from the start, so that the first one is an increase.
+            drop(self.tls_reloads.get_or_create(&Reloaded { outcome: reload.outcome() }));
+        }
+        self.tls_expiry.get_or_create(&Single {}).set(i64::try_from(at).unwrap_or(i64::MAX));
     }
 
     /// Starts the time of an RPC; it ends with [`Timer::end`] or, when the caller went away, with the timer itself.

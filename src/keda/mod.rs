@@ -11,16 +11,17 @@
 //! answer     replicas → MetricSpec, MetricValue
 //! stream     the two pushed answers           state on open, on change, every 30 s; a clean end at shutdown
 //! health     grpc.health.v1                   SERVING until shutdown
-//! incoming   the connections that speak
-//! server     its limits, and the drain
+//! edge       the connections: who may, how many, for how long
+//! tls        our certificate, whose certificates we take, and both anew when their files change
+//! server     the limits of HTTP/2, and the drain
 //! ```
 //!
-//! Target and ScaledObject are what the peer says they are. Only TLS with client certificates makes that evidence, so a
-//! message never names a target of somebody else's namespace.
+//! Target and ScaledObject are what the peer says they are. With client certificates the peer is an operator of KEDA, which
+//! can be believed; without, a message still never names a target of somebody else's namespace.
 
 mod answer;
+mod edge;
 mod health;
-mod incoming;
 mod metadata;
 mod metrics;
 #[rustfmt::skip]
@@ -29,6 +30,8 @@ pub mod pb;
 mod server;
 mod service;
 mod stream;
+pub mod tls;
 
+pub use edge::{BindError, Edge, Limits, Listener};
 pub use metrics::Metrics;
 pub use server::{Error, serve};

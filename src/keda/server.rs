@@ -1,4 +1,4 @@
-//! HTTP/2 without TLS, its limits, and how it ends.
+//! HTTP/2, its limits, and how it ends.
 //!
 //! KEDA opens one connection per address for every ScaledObject of a cluster, calls without deadlines, and reconnects with
 //! up to two minutes of back-off. Hence: every call is bounded here and not by its peer; dead peers are found by
@@ -12,17 +12,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
 use tonic_health::pb::health_server::HealthServer;
 use tracing::{info, warn};
 
+use super::edge::{self, Counted, Edge};
 use super::health::Reporter;
 use super::pb::external_scaler_server::ExternalScalerServer;
 use super::service::Scaler;
-use super::{Metrics, incoming};
+use super::{Metrics, tls};
 use crate::engine::{Board, Clock};
 
 /// The whole of a unary call, request body included; for a stream, its opening. An answer takes microseconds: this ends
@@ -62,26 +62,30 @@ pub enum Error {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Answers KEDA on `listener` until `shutdown`, and returns when what was under way has ended.
+/// Answers KEDA at `edge` until `shutdown`, and returns when what was under way has ended. A listener alone is an edge
+/// too: plaintext, with the usual limits.
 ///
 /// # Errors
 /// [`Error::Transport`] when the server cannot go on.
 pub async fn serve<C: Clock>(
-    listener: TcpListener,
+    edge: impl Into<Edge>,
     board: Arc<Board>,
     clock: Arc<C>,
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    let Edge { listener, tls, limits } = edge.into();
     let most_streams = MOST_POLLS + STREAMS_PER_TARGET * board.table().targets().count();
     let tasks = TaskTracker::new();
     let health = HealthServer::new(Reporter::new(tasks.clone(), shutdown.clone()));
-    let scaler = Scaler::new(board, clock, metrics, tasks.clone(), shutdown.clone());
+    let scaler = Scaler::new(board, clock, metrics.clone(), tasks.clone(), shutdown.clone());
     let scaler = ExternalScalerServer::new(scaler)
         .max_decoding_message_size(MOST_REQUEST_BYTES)
         .max_encoding_message_size(MOST_ANSWER_BYTES);
-    if let Ok(address) = listener.local_addr() {
-        info!(%address, most_streams, "answering KEDA");
+    info!(address = listener.address(), tls = tls.is_some(), most_streams, "answering KEDA");
+    let current = tls.as_ref().map(tls::Keeper::current);
+    if let Some(keeper) = tls {
+        tasks.spawn(keeper.watch(metrics.clone(), shutdown.clone()));
     }
     let server = Server::builder()
         .timeout(ANSWER_WITHIN)
@@ -89,10 +93,10 @@ pub async fn serve<C: Clock>(
         .http2_max_header_list_size(MOST_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))
-        .add_service(scaler)
-        .add_service(health)
+        .add_service(Counted(scaler))
+        .add_service(Counted(health))
         .serve_with_incoming_shutdown(
-            incoming::connections(listener, &tasks, shutdown.clone()),
+            edge::connections(listener, current, limits, &metrics, &tasks, shutdown.clone()),
             shutdown.clone().cancelled_owned(),
         );
     let mut server = pin!(server);
