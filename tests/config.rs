@@ -125,6 +125,19 @@ fn each_value_has_its_own_remedy() {
         ("timezone: UTC", "timezone: UTC\n    staleAfter: 5s"),
         ("timezone: UTC", "timezone: UTC\n    mode: auto"),
         ("targets:", "server: { grpc: '0.0.0.0:8080' }\ntargets:"),
+        ("targets:", "server: { grpc: 'unix://run/grpc.sock' }\ntargets:"),
+        ("targets:", "server: { grpc: 'unix:/run/grpc.sock' }\ntargets:"),
+        ("targets:", "server: { grpc: 'unix:///run/tidetable/' }\ntargets:"),
+        ("targets:", "server: { http: 'unix:///run/http.sock' }\ntargets:"),
+        ("targets:", "server: { tls: {} }\ntargets:"),
+        ("targets:", "server: { tls: { cert: '', key: /k, ca: /c } }\ntargets:"),
+        ("targets:", "server: { tls: { cert: /c, key: /k, clientCa: '' } }\ntargets:"),
+        ("targets:", "server: { tls: { cert: /c, key: /k, allowedNames: [keda] } }\ntargets:"),
+        ("targets:", "server: { tls: { cert: /c, key: /k, clientCa: /a, allowedNames: [] } }\ntargets:"),
+        (
+            "targets:",
+            "server: { tls: { cert: /c, key: /k, clientCa: /a, allowedNames: ['*.keda.svc', 10.0.0.1, 'a b', '', a..b, 'spiffe://'] } }\ntargets:",
+        ),
         ("timezone: UTC", "timezone: UTC\n    step: 5m\n    perReplica: 3"),
         ("replicas: { min: 3, max: 200 }", "replicas: "),
         ("targets:", "history: {}\ntargets:"),
@@ -199,6 +212,8 @@ prop_compose! {
         lead in duration(1, 21_600), step in duration(1, 86_400), stale in duration(30, 86_400),
         zone in prop::sample::select(&chrono_tz::TZ_VARIANTS[..]), listed in any::<bool>(), active in any::<bool>(),
         file in "[ -~]{1,30}", retention in 1_u32..3000, archived in any::<bool>(),
+        socket in any::<bool>(), mutual in any::<bool>(),
+        names in prop::collection::vec("[a-z0-9]{1,9}(\\.[A-Za-z]{1,9}){1,3}|spiffe://[!-)+-~]{1,20}", 1..4),
     ) -> serde_json::Value {
         let demand = serde_json::json!({ "source": "main", "query": query, "unit": unit, "step": step, "history": "20d" });
         let prometheus = serde_json::json!({
@@ -216,7 +231,17 @@ prop_compose! {
             "mode": if active { "active" } else { "shadow" },
             "staleAfter": stale,
         }));
-        let mut raw = serde_json::json!({ "sources": { "main": { "prometheus": prometheus } }, "targets": targets });
+        let tls = if mutual {
+            serde_json::json!({ "cert": file, "key": file, "clientCa": file, "allowedNames": names })
+        } else {
+            serde_json::json!({ "cert": file, "key": file })
+        };
+        let server = if socket {
+            serde_json::json!({ "grpc": format!("unix:///run/{header}s"), "tls": tls })
+        } else {
+            serde_json::json!({ "grpc": "[::]:0", "tls": tls })
+        };
+        let mut raw = serde_json::json!({ "server": server, "sources": { "main": { "prometheus": prometheus } }, "targets": targets });
         if archived {
             let folder = format!("file:///var/lib/tide%20table/{retention}");
             raw["history"] = serde_json::json!({ "archive": folder, "retention": format!("{retention}d") });

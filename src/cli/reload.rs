@@ -92,7 +92,8 @@ impl Watched {
     fn accepted(&mut self, change: &Change, config: Config, board: &Board) {
         let Change { kept, started, stopped } = *change;
         tracing::info!(path = %self.path.display(), kept, started, stopped, "a new configuration is in force");
-        if (&config.grpc, &config.http) != (&self.in_force.grpc, &self.in_force.http) {
+        let server = |config: &Config| (config.grpc.clone(), config.http, config.tls.clone());
+        if server(&config) != server(&self.in_force) {
             tracing::warn!("a change of the section server takes effect when the process is started again");
         }
         self.in_force = config;

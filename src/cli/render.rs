@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use super::WRONG_USAGE;
 use super::check::refuse;
 use super::output::read_on;
-use crate::config::{self, Config, is_object_name, listed, nearest};
+use crate::config::{self, Config, Listen, Tls, is_object_name, listed, nearest};
 use crate::engine::{ScaledObject, Target};
 
 /// Where our chart puts the Service when nobody says otherwise.
@@ -98,8 +98,20 @@ fn scaled_object(config: &Config, owner: &ScaledObject, args: &Args) -> String {
     let max = bounds.map(|guard| guard.max.0).max().unwrap_or_default();
     let fallback = fallback_replicas(min, max);
 
-    let default_address = format!("{SERVICE}:{}", config.grpc.port());
+    let default_address = match &config.grpc {
+        Listen::Tcp(address) => format!("{SERVICE}:{}", address.port()),
+        Listen::Unix(_) => config.grpc.to_string(),
+    };
     let address = args.scaler_address.as_deref().unwrap_or(&default_address);
+    let tls = match &config.tls {
+        None => "",
+        Some(Tls { client_ca: None, .. }) => {
+            "\n        enableTLS: \"true\" # and caCert by a TriggerAuthentication, unless KEDA trusts the issuer already"
+        }
+        Some(_) => {
+            "\n        enableTLS: \"true\" # and caCert, tlsClientCert and tlsClientKey by a TriggerAuthentication"
+        }
+    };
     let mut triggers = String::new();
     for target in &targets {
         write!(
@@ -107,7 +119,7 @@ fn scaled_object(config: &Config, owner: &ScaledObject, args: &Args) -> String {
             "\x20   - type: external
       metricType: AverageValue # tidetable answers in replicas, with a target of 1
       metadata:
-        scalerAddress: {address:?}
+        scalerAddress: {address:?}{tls}
         target: {:?}
 ",
             target.name
@@ -240,6 +252,24 @@ mod tests {
         assert_eq!(spec["triggers"].as_array().unwrap().len(), 3);
         assert_eq!(spec["triggers"][1]["metadata"]["target"], "settlement-worker");
         assert_eq!((&spec["minReplicaCount"], &spec["maxReplicaCount"]), (&3.into(), &200.into()));
+    }
+
+    #[test]
+    fn the_trigger_says_how_the_server_is_reached() {
+        let mut config = config::load("tests/data/config/payments.yaml".as_ref()).unwrap();
+        let owner = config.targets[0].scaled_object.clone();
+        config.grpc = "unix:///run/tidetable/grpc.sock".parse().unwrap();
+        config.tls = Some(Tls {
+            cert: "/tls.crt".into(),
+            key: "/tls.key".into(),
+            client_ca: Some("/ca.crt".into()),
+            allowed_names: Vec::new(),
+        });
+        let spec = &read(&scaled_object(&config, &owner, &arguments("payments-api").unwrap()))["spec"];
+        let metadata = serde_json::json!({
+            "scalerAddress": "unix:///run/tidetable/grpc.sock", "enableTLS": "true", "target": "payments-api",
+        });
+        assert_eq!(spec["triggers"][0]["metadata"], metadata);
     }
 
     #[test]

@@ -20,8 +20,8 @@ use super::clock::WallClock;
 use super::crew::{Change, Crew};
 use super::reload::{self, Watched};
 use super::signals::stopped;
-use super::wiring::{self, Assembly, bind};
-use crate::config::{self, Config};
+use super::wiring::{self, Assembly, bind, edge};
+use crate::config::{self, Config, Listen};
 use crate::history::Archive;
 use crate::telemetry;
 
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     config: PathBuf,
     /// Where KEDA asks, instead of `server.grpc`
     #[arg(long, value_name = "ADDRESS", env = "TIDETABLE_GRPC")]
-    grpc: Option<SocketAddr>,
+    grpc: Option<Listen>,
     /// Where metrics, health and pages are, instead of `server.http`
     #[arg(long, value_name = "ADDRESS", env = "TIDETABLE_HTTP")]
     http: Option<SocketAddr>,
@@ -81,7 +81,7 @@ async fn serve(args: &Args, config: Config, archive: Option<Archive>) -> anyhow:
         Arc::new(Assembly::new(Arc::clone(&clock), archive, |registry| reloads.register(registry))?);
     let board = Arc::clone(&assembly.shared.board);
     let mut crew = Crew::new(Arc::clone(&assembly), shutdown.clone());
-    let grpc = bind("server.grpc", args.grpc.unwrap_or(config.grpc)).await?;
+    let grpc = edge(&config, args.grpc.as_ref().unwrap_or(&config.grpc)).await?;
     let http = bind("server.http", args.http.unwrap_or(config.http)).await?;
     let Change { started: targets, .. } = crew.apply(&config)?;
     let mut servers = JoinSet::new();

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, PrometheusSettings};
+use crate::config::{self, Config, Listen, PrometheusSettings};
 use crate::engine::{self, Board, Clock, FitPool, Shared, Target};
 use crate::forecast::Weekly;
 use crate::history::{Archive, Recent};
@@ -63,10 +63,10 @@ impl<C: Clock> Assembly<C> {
         engine::Worker::new(target, source, history, forecaster, Arc::clone(&self.shared))
     }
 
-    /// Starts answering on both listeners. Each task that ends before `shutdown` is a reason to stop.
+    /// Starts answering at both. Each task that ends before `shutdown` is a reason to stop.
     pub(super) fn answer(
         &self,
-        grpc: TcpListener,
+        grpc: impl Into<keda::Edge>,
         http: TcpListener,
         tasks: &mut JoinSet<anyhow::Result<()>>,
         shutdown: &CancellationToken,
@@ -74,7 +74,7 @@ impl<C: Clock> Assembly<C> {
         let Shared { board, clock, .. } = &*self.shared;
         let (board, clock) = (Arc::clone(board), Arc::clone(clock));
         let keda = keda::serve(
-            grpc,
+            grpc.into(),
             Arc::clone(&board),
             Arc::clone(&clock),
             self.keda_metrics.clone(),
@@ -104,6 +104,24 @@ pub(super) fn archive(config: &Config) -> anyhow::Result<Option<Archive>> {
 pub(super) fn source(name: &str, settings: &PrometheusSettings) -> anyhow::Result<Arc<prometheus::Source>> {
     let source = prometheus::Source::try_new(source_settings(settings));
     Ok(Arc::new(source.with_context(|| format!("source {name:?} cannot be used"))?))
+}
+
+/// Where KEDA's calls arrive, and who may make them.
+pub(super) async fn edge(config: &Config, grpc: &Listen) -> anyhow::Result<keda::Edge> {
+    let tls = config.tls.as_ref().map(|tls| {
+        let settings = keda::tls::Settings {
+            client_ca: tls.client_ca.clone(),
+            allowed_names: tls.allowed_names.clone(),
+            ..keda::tls::Settings::new(&tls.cert, &tls.key)
+        };
+        keda::tls::Keeper::try_new(settings).context("server.tls cannot be served with")
+    });
+    let tls = tls.transpose()?;
+    let listener = match grpc {
+        Listen::Tcp(address) => bind("server.grpc", *address).await?.into(),
+        Listen::Unix(path) => keda::Listener::bind_unix(path).await.context("server.grpc")?,
+    };
+    Ok(keda::Edge { listener, tls, limits: keda::Limits::default() })
 }
 
 /// The same settings, in the words of the adapter: adapters do not know each other.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! text → tree of keys with their lines → fits the schema? → raw types → checked values → Config
-//!              (node)                       (shape)           (raw)      (source, target)
+//!              (node)                       (shape)           (raw)      (server, source, target)
 //! ```
 //!
 //! Each station complains of all it finds and hands on what is sound, so that one run of `check` names every mistake of
@@ -21,6 +21,7 @@ mod nearest;
 mod node;
 mod raw;
 mod schema;
+mod server;
 mod shape;
 mod source;
 mod target;
@@ -35,6 +36,7 @@ pub use complaint::{Complaint, Complaints, Place};
 pub use history::History;
 pub(crate) use nearest::{listed, nearest};
 pub use schema::schema;
+pub use server::{Listen, ListenError, Tls};
 pub use source::{Auth, PrometheusSettings};
 pub(crate) use target::is_object_name;
 
@@ -51,11 +53,13 @@ const MOST_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Where KEDA's calls arrive.
-    pub grpc: SocketAddr,
+    pub grpc: Listen,
     /// Where pages, metrics and health are.
     pub http: SocketAddr,
     /// Where settled load is kept; only in memory when `None`.
     pub history: Option<History>,
+    /// TLS for KEDA's calls; plaintext without it.
+    pub tls: Option<Tls>,
     /// Metrics sources by name; every target's demand names one of them.
     pub sources: BTreeMap<String, PrometheusSettings>,
     /// Targets in the order of their names, at least one.
@@ -122,13 +126,7 @@ fn whole_file(name: &str, message: &str) -> Complaints {
 /// `None` only when something was complained of.
 fn check(raw: &raw::Config, checker: &mut Checker<'_>) -> Option<Config> {
     let path = KeyPath::root();
-    let server = raw.server.clone().unwrap_or_default();
-    let server_path = path.key("server");
-    let grpc = address(server.grpc.as_deref(), defaults::GRPC, &server_path.key("grpc"), checker);
-    let http = address(server.http.as_deref(), defaults::HTTP, &server_path.key("http"), checker);
-    if grpc == http && grpc.is_some_and(|address| address.port() != 0) {
-        checker.complain(&server_path.key("http"), "is the address of grpc too; give another port");
-    }
+    let server = server::check(&raw.server.clone().unwrap_or_default(), &path.key("server"), checker);
 
     let history = match &raw.history {
         Some(raw) => history::check(raw, &path.key("history"), checker).map(Some),
@@ -153,31 +151,15 @@ fn check(raw: &raw::Config, checker: &mut Checker<'_>) -> Option<Config> {
         .map(|(name, raw)| target::check(name, raw, &targets_path.key(name), &declared, checker))
         .collect();
 
+    let server::Server { grpc, http, tls } = server?;
     Some(Config {
-        grpc: grpc?,
-        http: http?,
+        grpc,
+        http,
+        tls,
         history: history?,
         sources: sources.into_iter().collect::<Option<_>>()?,
         targets: targets.into_iter().collect::<Option<_>>()?,
     })
-}
-
-fn address(
-    text: Option<&str>,
-    default: SocketAddr,
-    path: &KeyPath,
-    checker: &mut Checker<'_>,
-) -> Option<SocketAddr> {
-    let Some(text) = text else { return Some(default) };
-    let address = text.parse();
-    if address.is_err() {
-        let message = format!(
-            "{text:?} is not an IP address with a port, such as {default} or [::]:{}",
-            default.port()
-        );
-        checker.complain(path, message);
-    }
-    address.ok()
 }
 
 impl Config {
@@ -190,7 +172,7 @@ impl Config {
     pub fn effective(&self) -> String {
         let sources = self.sources.iter().map(|(name, settings)| (name.clone(), source::to_raw(settings)));
         let targets = self.targets.iter().map(|target| (target.name.to_string(), target::to_raw(target)));
-        let server = raw::Server { grpc: Some(self.grpc.to_string()), http: Some(self.http.to_string()) };
+        let server = server::to_raw(&self.grpc, self.http, self.tls.as_ref());
         let raw = raw::Config {
             server: Some(server),
             history: self.history.as_ref().map(history::to_raw),

@@ -36,12 +36,32 @@ pub(super) struct Config {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Server {
-    /// Address for KEDA's gRPC calls; 0.0.0.0:50051 unless given.
-    #[schemars(example = &"0.0.0.0:50051")]
+    /// Address for KEDA's gRPC calls, or a socket in the file system; 0.0.0.0:50051 unless given.
+    #[schemars(example = &"0.0.0.0:50051", example = &"unix:///run/tidetable/grpc.sock")]
     pub(super) grpc: Option<String>,
     /// Address for pages, metrics and health; 0.0.0.0:8080 unless given.
     #[schemars(example = &"0.0.0.0:8080")]
     pub(super) http: Option<String>,
+    /// TLS for the gRPC calls; plaintext unless given.
+    pub(super) tls: Option<Tls>,
+}
+
+/// TLS for the gRPC calls. The files are read again when they change.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Tls {
+    /// PEM file with the server's certificate, which must hold the host of scalerAddress as a name, and its intermediates.
+    #[schemars(required, example = &"/var/run/secrets/tidetable/tls.crt")]
+    pub(super) cert: Option<String>,
+    /// PEM file with the certificate's private key.
+    #[schemars(required, example = &"/var/run/secrets/tidetable/tls.key")]
+    pub(super) key: Option<String>,
+    /// PEM file with the authorities whose client certificates are taken; nobody is asked for one unless given.
+    #[schemars(example = &"/var/run/secrets/tidetable/ca.crt")]
+    pub(super) client_ca: Option<String>,
+    /// DNS names and URIs of which a client's certificate must hold one, exactly; any of the authorities' unless given.
+    #[schemars(extend("minItems" = 1))]
+    pub(super) allowed_names: Option<Vec<String>>,
 }
 
 /// Where measurements are kept for longer than their source keeps them.

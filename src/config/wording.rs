@@ -21,9 +21,6 @@ pub(super) fn remedy(key: &str) -> Option<&'static str> {
         "growth" => {
             "growth limits are not supported yet; remove the key, and give a leadTime that includes them"
         }
-        "tls" => {
-            "TLS is not supported yet; remove the key, and let a mesh or a network policy guard the port"
-        }
         _ => return None,
     })
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "peers of a socket wait in real time")]
 
+mod binary;
 mod certificates;
 mod handshakes;
 mod limits;

@@ -104,10 +104,7 @@ impl Running {
         &self,
         tls: Option<&Arc<ClientConfig>>,
     ) -> Result<Client, tonic::transport::Error> {
-        let dial = Dial::Tcp(self.address, tls.cloned());
-        within(Endpoint::from_static("http://tidetable").connect_with_connector(dial))
-            .await
-            .map(ExternalScalerClient::new)
+        Dial::Tcp(self.address, tls.cloned()).client().await
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
@@ -155,10 +152,23 @@ pub(crate) async fn activity(client: &mut Client) -> Streaming<IsActiveResponse>
     stream
 }
 
-/// How a channel of tonic's reaches a server of ours.
+/// Asks for the metric's name, which the configuration alone says.
+pub(crate) async fn spec(client: &mut Client) -> Result<String, Status> {
+    let answer = within(client.get_metric_spec(trigger())).await?;
+    Ok(answer.into_inner().metric_specs.remove(0).metric_name)
+}
+
+/// How a channel of tonic's reaches a server of ours, with TLS or without.
 pub(crate) enum Dial {
     Tcp(SocketAddr, Option<Arc<ClientConfig>>),
-    Unix(PathBuf),
+    Unix(PathBuf, Option<Arc<ClientConfig>>),
+}
+
+impl Dial {
+    pub(crate) async fn client(self) -> Result<Client, tonic::transport::Error> {
+        let endpoint = Endpoint::from_static("http://tidetable");
+        within(endpoint.connect_with_connector(self)).await.map(ExternalScalerClient::new)
+    }
 }
 
 pub(crate) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -180,20 +190,24 @@ impl Service<Uri> for Dial {
                 Box::pin(async move {
                     let stream = TcpStream::connect(address).await?;
                     stream.set_nodelay(true)?;
-                    let Some(tls) = tls else { return Ok(TokioIo::new(Box::new(stream) as Box<dyn Bytes>)) };
-                    let host = ServerName::try_from(HOST).unwrap();
-                    let stream = TlsConnector::from(tls).connect(host, stream).await?;
-                    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-                    Ok(TokioIo::new(Box::new(stream) as Box<dyn Bytes>))
+                    secured(Box::new(stream), tls).await
                 })
             }
-            Self::Unix(path) => {
-                let path = path.clone();
-                Box::pin(async move {
-                    let stream = UnixStream::connect(path).await?;
-                    Ok(TokioIo::new(Box::new(stream) as Box<dyn Bytes>))
-                })
+            Self::Unix(path, tls) => {
+                let (path, tls) = (path.clone(), tls.clone());
+                Box::pin(async move { secured(Box::new(UnixStream::connect(path).await?), tls).await })
             }
         }
     }
+}
+
+async fn secured(
+    stream: Box<dyn Bytes>,
+    tls: Option<Arc<ClientConfig>>,
+) -> std::io::Result<TokioIo<Box<dyn Bytes>>> {
+    let Some(tls) = tls else { return Ok(TokioIo::new(stream)) };
+    let host = ServerName::try_from(HOST).unwrap();
+    let stream = TlsConnector::from(tls).connect(host, stream).await?;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    Ok(TokioIo::new(Box::new(stream)))
 }

@@ -8,10 +8,9 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tidetable::keda::Limits;
-use tonic::transport::Endpoint;
 
 use crate::certificates::{Authority, Mounted, Pair};
-use crate::peers::{Client, Dial, Running, TARGET, activity, ask, start, within};
+use crate::peers::{Dial, Running, TARGET, activity, ask, start, within};
 use crate::stage::{decision, nine};
 
 /// Whether a new connection is shown `pair`.
@@ -34,14 +33,11 @@ async fn five_rotations_under_load_cost_no_call_and_no_stream() {
 
     // 500 calls: four of five on the connection that was there before, one on a connection of its own.
     let mut calls = tokio::spawn({
-        let (dial, tls) = (server.address, Arc::clone(&tls));
+        let (address, tls) = (server.address, Arc::clone(&tls));
         async move {
             for index in 0..500 {
                 if index % 5 == 0 {
-                    let dial = Dial::Tcp(dial, Some(Arc::clone(&tls)));
-                    let endpoint = Endpoint::from_static("http://tidetable");
-                    let channel = within(endpoint.connect_with_connector(dial)).await.unwrap();
-                    let mut fresh = Client::new(channel);
+                    let mut fresh = Dial::Tcp(address, Some(Arc::clone(&tls))).client().await.unwrap();
                     assert_eq!(ask(&mut fresh).await.unwrap(), 34, "call {index}, on a new connection");
                 } else {
                     assert_eq!(ask(&mut kept).await.unwrap(), 34, "call {index}");

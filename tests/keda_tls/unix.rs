@@ -6,14 +6,11 @@ use std::path::Path;
 
 use tidetable::keda::{BindError, Listener};
 use tokio::io::AsyncWriteExt;
-use tonic::transport::Endpoint;
 
-use crate::peers::{Client, Dial, activity, ask, start_at, within};
+use crate::peers::{Client, Dial, activity, ask, start_at};
 
 async fn client(path: &Path) -> Client {
-    let dial = Dial::Unix(path.to_owned());
-    let endpoint = Endpoint::from_static("http://tidetable");
-    Client::new(within(endpoint.connect_with_connector(dial)).await.unwrap())
+    Dial::Unix(path.to_owned(), None).client().await.unwrap()
 }
 
 #[tokio::test]
