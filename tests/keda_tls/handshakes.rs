@@ -163,10 +163,8 @@ async fn ask_fails(server: &Running, tls: Option<&Arc<ClientConfig>>) -> bool {
     }
 }
 
-/// A `ClientHello` that offers this version and none above.
-fn client_hello(version: [u8; 2]) -> Vec<u8> {
-    // signature_algorithms: rsa_pkcs1_sha256; supported_groups: x25519
-    let extensions = [0, 13, 0, 4, 0, 2, 4, 1, 0, 10, 0, 4, 0, 2, 0, 29];
+/// A `ClientHello` that offers this version and none above, with these extensions.
+fn client_hello(version: [u8; 2], extensions: &[u8]) -> Vec<u8> {
     let mut hello = version.to_vec();
     hello.extend([7; 32]);
     // No session; three suites that TLS 1.0 to 1.2 know; no compression.
@@ -184,14 +182,32 @@ async fn versions_of_tls_before_1_2_are_refused() {
     let authority = Authority::new("ours");
     let mounted = Mounted::new(&authority.server(), None);
     let server = start(Some(mounted.settings()), Limits::default()).await;
-    for (version, count) in [([3, 1], 1), ([3, 2], 2)] {
+    let (x25519, rsa_sha256) = ([0, 10, 0, 4, 0, 2, 0, 29], [0, 13, 0, 4, 0, 2, 4, 1]);
+    // One that knows of signature algorithms, as TLS 1.2 does, is told which version is due; OpenSSL's 1.1 does not.
+    let (told, untold) = (70, 40);
+    let cases = [([3, 1], told), ([3, 2], told), ([3, 1], untold), ([3, 2], untold)];
+    for (count, (version, alert)) in (1..).zip(cases) {
+        let extensions = if alert == told { [x25519, rsa_sha256].concat() } else { x25519.to_vec() };
         let mut old = server.connect().await;
-        old.write_all(&client_hello(version)).await.unwrap();
-        let mut alert = Vec::new();
-        within(old.read_to_end(&mut alert)).await.unwrap();
-        assert_eq!((alert[0], &alert[5..]), (21, &[2, 70][..]), "a fatal alert: protocol_version");
+        old.write_all(&client_hello(version, &extensions)).await.unwrap();
+        let mut read = Vec::new();
+        within(old.read_to_end(&mut read)).await.unwrap();
+        assert_eq!((read[0], &read[5..]), (21, &[2, alert][..]), "a fatal alert");
         server.until("an old version", |server| server.refused("tls_version") == count).await;
     }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_client_of_another_protocol_is_refused_in_its_handshake() {
+    let authority = Authority::new("ours");
+    let mounted = Mounted::new(&authority.server(), None);
+    let server = start(Some(mounted.settings()), Limits::default()).await;
+    let mut browser = ClientConfig::clone(&authority.trusted(None));
+    browser.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let words = told(&server, &Arc::new(browser)).await;
+    assert!(words.contains("NoApplicationProtocol"), "{words}");
+    server.until("a browser", |server| server.refused("not_http2") == 1).await;
     server.end().await;
 }
 
@@ -202,7 +218,7 @@ async fn a_handshake_that_stops_is_ended() {
     let limits = Limits { greeting_within: Duration::from_millis(200), ..Limits::default() };
     let server = start(Some(mounted.settings()), limits).await;
     let (mut silent, mut half) = (server.connect().await, server.connect().await);
-    half.write_all(&client_hello([3, 3])[..20]).await.unwrap();
+    half.write_all(&client_hello([3, 3], &[])[..20]).await.unwrap();
     let mut shaken = server.handshake(&authority.trusted(None)).await.unwrap();
     for peer in [&mut silent, &mut half] {
         assert_eq!(within(peer.read(&mut [0])).await.unwrap(), 0);

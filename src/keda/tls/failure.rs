@@ -16,9 +16,12 @@ pub(in crate::keda) fn refusal(error: &io::Error) -> Option<(Refusal, String)> {
             PeerIncompatible::SupportedVersionsExtensionRequired
             | PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled
-            | PeerIncompatible::ServerDoesNotSupportTls12Or13,
+            | PeerIncompatible::ServerDoesNotSupportTls12Or13
+            // Came with TLS 1.2, and rustls looks for it before it looks at the version.
+            | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
         )
         | Error::InvalidMessage(InvalidMessage::UnknownProtocolVersion) => Refusal::TlsVersion,
+        Error::NoApplicationProtocol => Refusal::NotHttp2,
         Error::NoCertificatesPresented => Refusal::NoCertificate,
         Error::InvalidCertificate(certificate) => return Some(of_certificate(certificate)),
         // The peer ended it: because of our certificate, or for a reason of its own.
