@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, HandshakeKind};
 use tidetable::keda::Limits;
 use tidetable::keda::tls::Keeper;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -44,6 +44,24 @@ async fn polls_and_streams_go_over_tls_1_2_and_1_3() {
         server.board.publish(decision(TARGET, nine(), Some(34)));
     }
     assert_eq!(server.scraped("tls_certificate_expiry_timestamp_seconds"), Some(END_SECONDS));
+    server.end().await;
+}
+
+#[tokio::test]
+async fn no_session_is_resumed_so_every_certificate_is_looked_at() {
+    let authority = Authority::new("ours");
+    let mounted = Mounted::new(&authority.server(), Some(&authority.pem));
+    let server = start(Some(mounted.mutual(&[])), Limits::default()).await;
+    for version in [&TLS12, &TLS13] {
+        let tls = authority.trusted_with(Some(&authority.client(&[])), &[version]);
+        for _ in 0..2 {
+            let mut stream = server.handshake(&tls).await.unwrap();
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+            // HTTP/2 answers, and a ticket would have come before that.
+            stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+            within(stream.read_exact(&mut [0; 9])).await.unwrap();
+        }
+    }
     server.end().await;
 }
 

@@ -8,6 +8,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tidetable::keda::Limits;
+use tidetable::keda::tls::Settings;
 
 use crate::certificates::{Authority, Mounted, Pair};
 use crate::peers::{Dial, Running, TARGET, activity, ask, start, within};
@@ -63,6 +64,25 @@ async fn five_rotations_under_load_cost_no_call_and_no_stream() {
     server.board.publish(decision(TARGET, nine(), Some(0)));
     let pushed = within(stream.message()).await.unwrap().unwrap();
     assert!(!pushed.result, "the stream of before the first rotation lives");
+    assert_eq!(server.reloads("failed"), 0);
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_are_being_changed_are_never_read_as_a_mixture() {
+    let authority = Authority::new("ours");
+    let pairs: Vec<_> = (0..20).map(|_| authority.server()).collect();
+    let mut mounted = Mounted::new(&pairs[0], None);
+    let settings = Settings { check_every: Duration::from_micros(100), ..mounted.settings() };
+    let server = start(Some(settings), Limits::default()).await;
+    for index in 1..=400 {
+        mounted.swap(&pairs[index % pairs.len()], None);
+        tokio::task::yield_now().await;
+    }
+    let tls = authority.trusted(None);
+    server.until("the last of them", |server| server.reloads("renewed") >= 1).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(is_shown(&server, &tls, &pairs[0]).await, "400 is a multiple of 20");
     assert_eq!(server.reloads("failed"), 0);
     server.end().await;
 }

@@ -133,8 +133,8 @@ impl Greeting {
         let Limits { greeting_within, idle_for, .. } = self.limits;
         let heard = tokio::select! {
             heard = tokio::time::timeout(greeting_within, self.greeted(stream, tls, &peer)) => heard.ok(),
-            // The sender is kept until it is used or finds us gone.
-            _ = crowded_out => None,
+            // At shutdown the sender goes unused, and nobody was crowded out.
+            Ok(()) = crowded_out => None,
         };
         match heard {
             Some(Ok(stream)) => {
