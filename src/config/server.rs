@@ -14,8 +14,8 @@ use super::{defaults, raw};
 /// How an address begins that is a socket in the file system. KEDA takes the same as a `scalerAddress`.
 const UNIX: &str = "unix://";
 
-/// The kernel's 108 bytes for the path of a socket, with the byte that ends it.
-const MOST_SOCKET_PATH: usize = 107;
+/// The kernel's 108 bytes for the path of a socket, without the byte that ends it and the `.new` that it begins with.
+const MOST_SOCKET_PATH: usize = 103;
 
 /// A DNS name in text.
 const MOST_DNS_NAME: usize = 253;

@@ -37,9 +37,12 @@ async fn polls_and_streams_go_over_a_socket_and_its_file_goes_at_the_end() {
 async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("grpc.sock");
-    // A process that was killed leaves its file.
-    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    assert!(path.exists());
+    // A process that was killed leaves its file, or the one that it was about to name.
+    let unnamed = folder.path().join("grpc.sock.new");
+    for left in [&path, &unnamed] {
+        drop(std::os::unix::net::UnixListener::bind(left).unwrap());
+        assert!(left.exists());
+    }
     let server = start_at(Listener::bind_unix(&path).await.unwrap());
     assert_eq!(ask(&mut client(&path).await).await.unwrap(), 34);
 
@@ -47,6 +50,7 @@ async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     assert!(matches!(taken, BindError::Taken { .. }), "{taken}");
     assert_eq!(ask(&mut client(&path).await).await.unwrap(), 34);
     server.end().await;
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
 }
 
 #[tokio::test]

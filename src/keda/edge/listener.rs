@@ -1,7 +1,7 @@
 //! Where connections arrive: a TCP port, or a socket in the file system.
 //!
 //! A socket's file outlives a process that was killed and would keep its successor from starting, so a stale one is
-//! removed: only if it is a socket, and only if nobody answers there. At exit the file goes, unless it is by then another's.
+//! replaced: only if it is a socket, and only if nobody answers there. At exit the file goes, unless it is by then another's.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -15,6 +15,9 @@ use super::connection::Stream;
 /// The owner and the group may connect, which takes the right to write. A pod's `fsGroup`, or the group of the folder,
 /// is how KEDA's process is let in.
 const MODE: u32 = 0o660;
+
+/// What a socket's file is called, after its path, until it has its mode and listens.
+const UNNAMED: &str = ".new";
 
 /// Who listens accepts at once; who does not within this is there all the same.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
@@ -63,23 +66,38 @@ pub enum BindError {
 }
 
 impl Listener {
-    /// Listens at `path`, for the owner and the group of the file (mode 0660). A stale socket is removed first.
+    /// Listens at `path`, for the owner and the group of the file (mode 0660). A stale socket is replaced.
+    ///
+    /// The socket gets its name only when it has its mode and listens, so nobody finds it half made: neither a client, nor
+    /// another process of ours that asks whether it is stale.
     ///
     /// # Errors
     /// [`BindError`], one variant for each thing that can be in the way.
     pub async fn bind_unix(path: &Path) -> Result<Self, BindError> {
         let refused = |source| BindError::Refused { path: path.to_owned(), source };
-        let listener = match UnixListener::bind(path) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                remove_stale(path).await?;
-                UnixListener::bind(path)
+        unless_used(path).await?;
+        let mut unnamed = path.as_os_str().to_owned();
+        unnamed.push(UNNAMED);
+        let unnamed = PathBuf::from(unnamed);
+        if std::fs::symlink_metadata(&unnamed).is_ok_and(|file| file.file_type().is_socket()) {
+            // Of a process that was killed in these lines. If it cannot be removed, binding says so.
+            let _ = std::fs::remove_file(&unnamed);
+        }
+        let listener = UnixListener::bind(&unnamed).map_err(refused)?;
+        let mode = std::fs::Permissions::from_mode(MODE);
+        let named = std::fs::set_permissions(&unnamed, mode).and_then(|()| {
+            let file = file_at(&unnamed)?;
+            std::fs::rename(&unnamed, path)?;
+            Ok(file)
+        });
+        match named {
+            Ok(file) => Ok(Self::Unix(Socket { listener, path: path.to_owned(), file })),
+            Err(error) => {
+                // What is wrong is said; a leftover is not in the way of the next start.
+                let _ = std::fs::remove_file(&unnamed);
+                Err(refused(error))
             }
-            bound => bound,
-        };
-        let listener = listener.map_err(refused)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE)).map_err(refused)?;
-        let file = file_at(path).map_err(refused)?;
-        Ok(Self::Unix(Socket { listener, path: path.to_owned(), file }))
+        }
     }
 
     /// The next connection and the name of its peer, for people.
@@ -130,16 +148,19 @@ fn file_at(path: &Path) -> io::Result<(u64, u64)> {
     std::fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
-async fn remove_stale(path: &Path) -> Result<(), BindError> {
+/// Nothing is at `path`, or a socket at which nobody answers.
+async fn unless_used(path: &Path) -> Result<(), BindError> {
     let refused = |source| BindError::Refused { path: path.to_owned(), source };
-    let file = std::fs::symlink_metadata(path).map_err(refused)?;
-    if !file.file_type().is_socket() {
-        return Err(BindError::NotASocket { path: path.to_owned() });
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(refused(error)),
+        Ok(file) if !file.file_type().is_socket() => {
+            return Err(BindError::NotASocket { path: path.to_owned() });
+        }
+        Ok(_) => {}
     }
     match tokio::time::timeout(ANSWER_WITHIN, UnixStream::connect(path)).await {
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).map_err(refused)
-        }
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
         Ok(Err(error)) => Err(refused(error)),
         Ok(Ok(_)) | Err(_) => Err(BindError::Taken { path: path.to_owned() }),
     }
