@@ -271,8 +271,11 @@ fn shortened(text: &str) -> String {
 pub(super) fn test_target() -> Target {
     use std::time::Duration;
 
+    use crate::decision;
+    use crate::engine;
+    use crate::guard;
+    use crate::plan;
     use crate::units::{LoadPerReplica, Quantile, Replicas};
-    use crate::{decision, engine, guard, plan};
 
     let minutes = |count: u64| Duration::from_secs(count * 60);
     Target {
