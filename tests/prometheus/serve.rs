@@ -7,6 +7,7 @@
 
 mod polls;
 mod process;
+mod reload;
 mod traffic;
 
 use std::collections::BTreeMap;

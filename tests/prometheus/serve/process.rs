@@ -53,6 +53,21 @@ impl Scaler {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// Other targets in the file, swapped in as the kubelet swaps a `ConfigMap`: by renaming a link.
+    pub(crate) fn swap_config(&self, prometheus: &str, targets: &str) {
+        let folder = self.folder.path();
+        let version = folder.join(format!("version-{}.yaml", fs::read_dir(folder).unwrap().count()));
+        fs::write(&version, config(prometheus, self.grpc, self.http, targets)).unwrap();
+        let link = folder.join("link");
+        std::os::unix::fs::symlink(&version, &link).unwrap();
+        fs::rename(link, folder.join("config.yaml")).unwrap();
+    }
+
+    /// The operator's way to have the configuration read.
+    pub(crate) fn hang_up(&self) {
+        signal(&self.child, "HUP");
+    }
+
     /// Kubernetes' way to end it.
     pub(crate) fn terminate(&self) {
         signal(&self.child, "TERM");
