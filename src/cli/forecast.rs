@@ -54,6 +54,9 @@ pub(crate) struct Args {
     /// What a stamp of the input stands for: the start of its bin, or the end as Prometheus stamps it
     #[arg(long, value_enum, default_value = "start")]
     stamp: StampArg,
+    /// Spacing of the input, where its rows do not tell: one row, or fewer rows than holes
+    #[arg(long, value_name = "DURATION", value_parser = step)]
+    input_step: Option<Step>,
     /// Where to write `origin,timestamp,q50,…`; standard output when left out
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -128,7 +131,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let output = args.output.as_deref().map(output).transpose()?;
 
     let stamp = if args.stamp == StampArg::Start { Stamp::Start } else { Stamp::End };
-    let options = ReadOptions { stamp, ..ReadOptions::default() };
+    let options = ReadOptions { stamp, raw_step: args.input_step };
     let recording = recorded::read_series(&args.input, &options)?;
     // Before resampling: a coarse slot that the input breaks off in has not ended, and is the first to forecast.
     let end = recording.raw_step.start(recording.series.end());

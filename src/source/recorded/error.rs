@@ -104,7 +104,7 @@ pub enum Error {
         file: String,
     },
     /// One row has no neighbour to differ from.
-    #[error("{file}: has a single row, which tells no step; say what its step is")]
+    #[error("{file}: has a single row, which tells no step; give its step (--input-step 1m)")]
     NoStep {
         /// The file.
         file: String,
@@ -120,7 +120,7 @@ pub enum Error {
     /// A stamp between two slots.
     #[error(
         "{file}: line {line} is at {at}, which is {off} s past the {step} grid; correct the row, \
-         or say that the step is finer and resample"
+         or give the input's true step (--input-step)"
     )]
     OffGrid {
         /// The file.

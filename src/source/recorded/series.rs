@@ -240,7 +240,7 @@ mod tests {
         let recording = read(text, &options).unwrap();
         assert_eq!((recording.raw_step, recording.series.grid().len), (Step::MINUTE, 31));
         let single = "timestamp,value\n60,1\n";
-        assert!(complaint_about(single).contains("say what its step is"));
+        assert!(complaint_about(single).contains("give its step"));
         assert_eq!(read(single, &options).unwrap().series.grid().len, 1);
     }
 
@@ -252,7 +252,7 @@ mod tests {
             (
                 "0,1\n60,2\n130,3\n180,4\n240,5\n",
                 "line 4 is at 1970-01-01 00:02:10 UTC, which is 10 s",
-                "resample",
+                "--input-step",
             ),
             ("0,1\n60,-2\n", "line 3 has the load \"-2\"", "leave the cell empty"),
             ("0,1\n60,many\n", "line 3 has the load \"many\"", "leave the cell empty"),
