@@ -156,6 +156,23 @@ fn each_value_has_its_own_remedy() {
 }
 
 #[test]
+fn each_value_of_a_source_has_its_own_remedy() {
+    let url = "url: http://prometheus:9090";
+    let mistakes = [
+        (url, "url: http://p, method: put"),
+        (url, "url: http://p, parameters: { dedup: true, step: 5s, '': a }"),
+        (url, "url: http://p, concurrency: 0, queriesPerSecond: 20000"),
+        (url, "url: http://p, tls: { ca: /ca.crt }"),
+        (url, "url: https://p, tls: {}"),
+        (url, "url: https://p, tls: { cert: /tls.crt }"),
+        (url, "url: https://p, tls: { key: /tls.key, ca: '' }"),
+        (url, "url: https://p, tls: { caFile: /ca.crt }"),
+    ];
+    let said = mistakes.map(|(from, to)| complaints(&smallest_with(from, to)));
+    assert_snapshot!("remedies_of_sources", said.join("\n"));
+}
+
+#[test]
 fn aliases_and_merges_are_welcome_and_bombs_are_not() {
     let text =
         smallest_with("api:", "api: &api") + "  other:\n    <<: *api\n    scaledObject: payments/other\n";

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tidetable::decision::{Decision, PUBLISH_DELAY, Policy};
 use tidetable::engine::{
-    Board, Clock, DecisionLog, Demand, Ended, FitPool, MetricSource, Metrics, Sample, ScaledObject, Shared,
-    Target, Worker,
+    Board, Clock, DecisionLog, Demand, Ended, FitPool, Measured, MetricSource, Metrics, Sample, ScaledObject,
+    Shared, Target, Worker,
 };
 use tidetable::forecast::{HORIZON, Weekly};
 use tidetable::guard::{self, Mode, Rule, Rung};
@@ -80,12 +80,12 @@ impl Source {
         (second > self.since.load(Ordering::SeqCst)).then(|| Load::saturating(usual * (1.0 + 0.05 * noise)))
     }
 
-    async fn answer<T>(&self, samples: impl FnOnce(Mood) -> T) -> Result<T, Down> {
+    async fn answer<T>(&self, samples: impl FnOnce(Mood) -> T) -> Result<Measured<T>, Down> {
         let mood = *self.mood.lock().unwrap();
         match mood {
             Mood::Refuses => Err(Down),
             Mood::Hangs => std::future::pending().await,
-            mood => Ok(samples(mood)),
+            mood => Ok(samples(mood).into()),
         }
     }
 }
@@ -93,7 +93,7 @@ impl Source {
 impl MetricSource for Source {
     type Error = Down;
 
-    async fn range(&self, demand: &Demand, from: Slot, until: Slot) -> Result<Vec<Sample>, Down> {
+    async fn range(&self, demand: &Demand, from: Slot, until: Slot) -> Result<Measured<Vec<Sample>>, Down> {
         if *self.mood.lock().unwrap() == Mood::Slow && until.since(from) > 6_000 {
             return std::future::pending().await;
         }
@@ -111,7 +111,7 @@ impl MetricSource for Source {
         _: &Demand,
         at: Timestamp,
         _: Duration,
-    ) -> impl Future<Output = Result<Sample, Down>> + Send {
+    ) -> impl Future<Output = Result<Measured<Sample>, Down>> + Send {
         self.answer(move |mood| Sample { at, load: self.load(at).filter(|_| mood != Mood::Empty) })
     }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use indicatif::ProgressBar;
 
 use super::WRONG_USAGE;
@@ -248,10 +248,16 @@ async fn from_source(
     let (mut tally, missing, progress) = begin(target, archive, slots).await?;
     for day in missing {
         let slots = day.slots(target.demand.step);
-        let samples = source.range(&target.demand, slots.start, slots.end).await.with_context(|| {
+        let read = source.range(&target.demand, slots.start, slots.end).await.with_context(|| {
             format!("{day} could not be read; run the same command again, it goes on where it stopped")
         })?;
-        let series = engine::series(target.demand.step, slots, &samples);
+        // An archived day stays as it is for ever.
+        if let Some(why) = read.degraded {
+            bail!(
+                "{day} may be incomplete, says the source ({why}); see to it and run the same command again"
+            );
+        }
+        let series = engine::series(target.demand.step, slots, &read.measured);
         keep(target, archive, &series, &mut tally).await?;
         progress.inc(1);
     }

@@ -18,9 +18,6 @@ use crate::source::prometheus;
 use crate::telemetry::{self, DecisionLog};
 use crate::web;
 
-/// Queries under way at once at one source.
-const CONCURRENT_QUERIES: usize = 16;
-
 /// The owner of one target, with the adapters of this product.
 pub(super) type Worker<C> = engine::Worker<prometheus::Source, Recent, C, DecisionLog, Archive>;
 
@@ -133,12 +130,23 @@ fn source_settings(settings: &PrometheusSettings) -> prometheus::Settings {
             prometheus::Auth::Basic { username: username.clone(), password_file: password_file.clone() }
         }
     };
+    let identity = settings.tls.identity.as_ref();
+    let identity = identity
+        .map(|identity| prometheus::Identity { cert: identity.cert.clone(), key: identity.key.clone() });
     prometheus::Settings {
         url: settings.url.clone(),
+        parameters: settings.parameters.clone(),
+        method: match settings.method {
+            config::Method::Auto => prometheus::Method::Auto,
+            config::Method::Post => prometheus::Method::Post,
+            config::Method::Get => prometheus::Method::Get,
+        },
+        tls: prometheus::Tls { ca: settings.tls.ca.clone(), identity },
         auth,
         headers: settings.headers.clone().into_iter().collect(),
         timeout: settings.timeout,
         max_body_bytes: usize::try_from(settings.max_body_bytes).unwrap_or(usize::MAX),
-        concurrency: CONCURRENT_QUERIES,
+        concurrency: usize::try_from(settings.concurrency).unwrap_or(usize::MAX),
+        queries_per_second: settings.queries_per_second,
     }
 }

@@ -19,6 +19,9 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// A chunk of 10,000 points is about 300 KiB of JSON; what is two hundred times that is not an answer to our query.
 pub(super) const MAX_BODY_BYTES: u64 = 64 << 20;
 
+/// Prometheus runs 20 queries at once unless told otherwise, and dashboards want some.
+pub(super) const CONCURRENCY: u32 = 16;
+
 /// One minute: fine enough for an 11:00 launch, coarse enough that a rate over it has four scrapes.
 pub(super) const STEP: Step = Step::MINUTE;
 

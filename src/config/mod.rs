@@ -37,7 +37,7 @@ pub use history::History;
 pub(crate) use nearest::{listed, nearest};
 pub use schema::schema;
 pub use server::{Listen, ListenError, Tls};
-pub use source::{Auth, PrometheusSettings};
+pub use source::{Auth, ClientTls, Identity, Method, PrometheusSettings};
 pub(crate) use target::is_object_name;
 
 use checker::Checker;

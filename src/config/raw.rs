@@ -89,9 +89,18 @@ pub(super) struct Source {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Prometheus {
-    /// Base URL, to which /api/v1/... is appended; without user, password, query or fragment.
+    /// Base URL with its path prefix, to which /api/v1/... is appended; without user, password, query or fragment. Thanos
+    /// has no prefix, Mimir has /prometheus, a cluster of `VictoriaMetrics` /select/0/prometheus and Google Managed
+    /// Prometheus /v1/projects/PROJECT/location/global/prometheus.
     #[schemars(required, example = &"http://prometheus.monitoring:9090")]
     pub(super) url: Option<String>,
+    /// Parameters to send with each request, such as `dedup: "true"`, `partial_response: "false"` and
+    /// `max_source_resolution: 0s` for Thanos, or `nocache: "1"` for `VictoriaMetrics`.
+    pub(super) parameters: Option<BTreeMap<String, String>>,
+    /// How a query is sent; auto unless given.
+    pub(super) method: Option<Method>,
+    /// Whom to trust and what to show, on https; the system's authorities and nothing unless given.
+    pub(super) tls: Option<ClientTls>,
     /// How to log in; not at all unless given.
     pub(super) auth: Option<Auth>,
     /// Headers to send with each request, such as X-Scope-OrgID.
@@ -102,6 +111,39 @@ pub(super) struct Prometheus {
     /// A larger answer is refused; 67108864 (64 MiB) unless given.
     #[schemars(example = 67_108_864)]
     pub(super) max_body_bytes: Option<u64>,
+    /// The most requests under way at once; 16 unless given, of which history takes half.
+    #[schemars(example = 16, extend("minimum" = 1, "maximum" = 1000))]
+    pub(super) concurrency: Option<u32>,
+    /// The most requests begun in a second; without a limit unless given.
+    #[schemars(example = 20, extend("minimum" = 1, "maximum" = 10_000))]
+    pub(super) queries_per_second: Option<u32>,
+}
+
+/// How a query is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Method {
+    /// By POST, and by GET when the server, or a proxy before it, allows no POST.
+    Auto,
+    /// By POST, however long the query.
+    Post,
+    /// By GET, as read-only proxies want it.
+    Get,
+}
+
+/// Whom to trust and what to show, on https. Files are read again when they change.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ClientTls {
+    /// PEM file with the only authorities that are trusted; the system's own unless given.
+    #[schemars(example = &"/var/run/secrets/prometheus/ca.crt")]
+    pub(super) ca: Option<String>,
+    /// PEM file with our certificate and its chain; with key.
+    #[schemars(example = &"/var/run/secrets/prometheus/tls.crt")]
+    pub(super) cert: Option<String>,
+    /// PEM file with the certificate's private key; with cert.
+    #[schemars(example = &"/var/run/secrets/prometheus/tls.key")]
+    pub(super) key: Option<String>,
 }
 
 /// How to log in: exactly one of the ways. Secrets are read from files, never written here.

@@ -3,6 +3,7 @@
 //! Secrets are named by the files that hold them, so that no configuration, log or page can show one.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,12 @@ use super::{defaults, duration, raw};
 pub struct PrometheusSettings {
     /// Base URL, `http` or `https`, without user, query or fragment; a path prefix is kept.
     pub url: String,
+    /// Parameters to send with each request.
+    pub parameters: BTreeMap<String, String>,
+    /// How a query is sent.
+    pub method: Method,
+    /// Whom to trust and what to show.
+    pub tls: ClientTls,
     /// How to log in.
     pub auth: Auth,
     /// Headers to send with each request.
@@ -24,6 +31,39 @@ pub struct PrometheusSettings {
     pub timeout: Duration,
     /// A larger answer is refused.
     pub max_body_bytes: u64,
+    /// The most requests under way at once.
+    pub concurrency: u32,
+    /// The most requests begun in a second, or as many as there are.
+    pub queries_per_second: Option<NonZeroU32>,
+}
+
+/// How a query is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// By POST, and by GET where POST is not allowed.
+    Auto,
+    /// By POST.
+    Post,
+    /// By GET.
+    Get,
+}
+
+/// Certificates and keys, by the files that hold them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClientTls {
+    /// The only authorities that are trusted; the system's own when there is no file.
+    pub ca: Option<PathBuf>,
+    /// What is shown to a server that asks.
+    pub identity: Option<Identity>,
+}
+
+/// A client certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate and its chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// How to log in. Files are read anew when they change; that is the adapter's matter.
@@ -47,6 +87,9 @@ const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration
 
 /// Below 64 KiB not even a day fits; above 1 GiB the process would be killed before the bound is met.
 const MAX_BODY_BYTES: RangeInclusive<u64> = (64 << 10)..=(1 << 30);
+
+/// Parameters that are part of the question itself.
+const OURS: [&str; 6] = ["query", "time", "start", "end", "step", "timeout"];
 
 /// Headers that carry secrets.
 const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
@@ -77,7 +120,77 @@ pub(super) fn check(
         let message = format!("{max_body_bytes} is not between {least} (64 KiB) and {most} (1 GiB)");
         checker.complain(&path.key("maxBodyBytes"), message);
     }
-    Some(PrometheusSettings { url: url?, auth: auth?, headers, timeout: timeout?, max_body_bytes })
+    let parameters = raw.parameters.clone().unwrap_or_default();
+    check_parameters(&parameters, &path.key("parameters"), checker);
+    let tls = match &raw.tls {
+        Some(raw) => tls(raw, url.as_deref(), &path.key("tls"), checker),
+        None => Some(ClientTls::default()),
+    };
+    let method = raw.method.map_or(Method::Auto, |method| match method {
+        raw::Method::Auto => Method::Auto,
+        raw::Method::Post => Method::Post,
+        raw::Method::Get => Method::Get,
+    });
+    let concurrency = raw.concurrency.unwrap_or(defaults::CONCURRENCY);
+    Some(PrometheusSettings {
+        url: url?,
+        parameters,
+        method,
+        tls: tls?,
+        auth: auth?,
+        headers,
+        timeout: timeout?,
+        max_body_bytes,
+        concurrency,
+        queries_per_second: raw.queries_per_second.and_then(NonZeroU32::new),
+    })
+}
+
+fn check_parameters(parameters: &BTreeMap<String, String>, path: &KeyPath, checker: &mut Checker<'_>) {
+    for name in parameters.keys() {
+        if OURS.contains(&name.as_str()) {
+            checker.complain(&path.key(name), "is set with each request; remove it");
+        } else if name.is_empty() {
+            checker.complain(path, "has a parameter without a name; write it like dedup: \"true\"");
+        }
+    }
+}
+
+fn tls(
+    raw: &raw::ClientTls,
+    url: Option<&str>,
+    path: &KeyPath,
+    checker: &mut Checker<'_>,
+) -> Option<ClientTls> {
+    if url.is_some_and(|url| url.starts_with("http://")) {
+        checker.complain(path, "is for https, and the url begins with http://; change one of the two");
+    }
+    let mut file = |key: &str, file: &Option<String>| {
+        let file = file.as_deref()?;
+        Some(secret_file(file, &path.key(key), checker))
+    };
+    let (ca, cert, key) = (file("ca", &raw.ca), file("cert", &raw.cert), file("key", &raw.key));
+    let identity = match (cert, key) {
+        (Some(cert), Some(key)) => Some(Identity { cert: cert?, key: key? }),
+        (None, None) if ca.is_none() => {
+            checker.complain_of_absence(path, "is empty; give ca, or cert and key, or remove the key");
+            return None;
+        }
+        (None, None) => None,
+        (Some(_), None) => {
+            checker.complain_of_absence(path, "has a cert without its key; give both");
+            return None;
+        }
+        (None, Some(_)) => {
+            checker.complain_of_absence(path, "has a key without its cert; give both");
+            return None;
+        }
+    };
+    let ca = match ca {
+        Some(ca) => Some(ca?),
+        None => None,
+    };
+    Some(ClientTls { ca, identity })
 }
 
 /// The URL as it is written. It is never repeated in a complaint: it may hold a password.
@@ -171,12 +284,27 @@ pub(super) fn to_raw(settings: &PrometheusSettings) -> raw::Source {
             Some(raw::Auth { bearer_token_file: None, basic: Some(basic) })
         }
     };
+    let identity = settings.tls.identity.as_ref();
+    let tls = raw::ClientTls {
+        ca: settings.tls.ca.as_ref().and_then(written),
+        cert: identity.and_then(|identity| written(&identity.cert)),
+        key: identity.and_then(|identity| written(&identity.key)),
+    };
     let prometheus = raw::Prometheus {
         url: Some(settings.url.clone()),
+        parameters: Some(settings.parameters.clone()),
+        method: Some(match settings.method {
+            Method::Auto => raw::Method::Auto,
+            Method::Post => raw::Method::Post,
+            Method::Get => raw::Method::Get,
+        }),
+        tls: (settings.tls != ClientTls::default()).then_some(tls),
         auth,
         headers: Some(settings.headers.clone()),
         timeout: Some(duration::text(settings.timeout)),
         max_body_bytes: Some(settings.max_body_bytes),
+        concurrency: Some(settings.concurrency),
+        queries_per_second: settings.queries_per_second.map(NonZeroU32::get),
     };
     raw::Source { prometheus: Some(prometheus) }
 }

@@ -41,10 +41,11 @@ pub(super) enum Trouble<E> {
 /// The troubles of one worker.
 pub(super) type TroubleOf<S> = Trouble<<S as MetricSource>::Error>;
 
-/// When each kind of call was last complained of, while it fails.
+/// When each kind of call was last complained of, while it fails, and when its answer was last called doubtful.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     last: [Option<Timestamp>; 3],
+    doubted: [Option<Timestamp>; 3],
 }
 
 impl Complaints {
@@ -67,6 +68,17 @@ impl Complaints {
                 tracing::warn!(target, call = call.name(), %error, "the metrics source gives nothing; deciding without");
             }
             _ => {}
+        }
+    }
+
+    /// Takes down that an answer may be incomplete.
+    pub(super) fn doubt(&mut self, target: &str, call: Call, at: Timestamp, degraded: Option<&str>) {
+        let last = &mut self.doubted[call as usize];
+        if let Some(why) = degraded
+            && last.is_none_or(|then| at - then >= COMPLAIN_EVERY)
+        {
+            *last = Some(at);
+            tracing::warn!(target, call = call.name(), why, "the metrics source doubts its own answer");
         }
     }
 }

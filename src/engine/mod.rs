@@ -19,7 +19,9 @@ pub use board::{Board, NoDecision, Published, Table};
 pub use day::Day;
 pub use fitting::FitPool;
 pub use metrics::Metrics;
-pub use ports::{Archive, Clock, DecisionLog, History, Kept, MetricSource, Recalled, Sample, Tidied};
+pub use ports::{
+    Archive, Clock, DecisionLog, History, Kept, Measured, MetricSource, Recalled, Sample, Tidied,
+};
 pub use reading::series;
 pub use target::{Demand, ScaledObject, Target};
 pub use worker::{Ended, START_UP_GRACE, Shared, Worker};

@@ -29,6 +29,28 @@ pub struct Sample {
     pub load: Option<Load>,
 }
 
+/// What was measured, and how far that can be relied on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured<T> {
+    /// What was measured.
+    pub measured: T,
+    /// Why it may be incomplete, in the source's words; `None` when nothing speaks against it.
+    pub degraded: Option<String>,
+}
+
+impl<T> Measured<T> {
+    /// The same reliance on what is made of it.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Measured<U> {
+        Measured { measured: make(self.measured), degraded: self.degraded }
+    }
+}
+
+impl<T> From<T> for Measured<T> {
+    fn from(measured: T) -> Self {
+        Self { measured, degraded: None }
+    }
+}
+
 /// Where measurements come from.
 ///
 /// Implementations bound every call in time and size, retry what is worth retrying, and say in the error what the
@@ -43,7 +65,7 @@ pub trait MetricSource: Send + Sync + 'static {
         demand: &Demand,
         from: Slot,
         until: Slot,
-    ) -> impl Future<Output = Result<Vec<Sample>, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<Measured<Vec<Sample>>, Self::Error>> + Send;
 
     /// The query evaluated at `at`, to be answered within `patience`.
     fn instant(
@@ -51,7 +73,7 @@ pub trait MetricSource: Send + Sync + 'static {
         demand: &Demand,
         at: Timestamp,
         patience: Duration,
-    ) -> impl Future<Output = Result<Sample, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<Measured<Sample>, Self::Error>> + Send;
 }
 
 /// Where a target's measurements are kept.

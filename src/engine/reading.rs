@@ -40,14 +40,22 @@ pub(super) async fn read<S: MetricSource, A: Archive>(
         recalled.iter().map(|sample| Day::of(step, step.slot_of(sample.at))).collect();
     let mut history = series(step, slots.clone(), &recalled);
     drop(recalled);
+    let mut degraded = None;
     for missing in without(step, &slots, &archived) {
-        for sample in source.range(&target.demand, missing.start, missing.end).await? {
-            put(&mut history, &sample);
+        let read = source.range(&target.demand, missing.start, missing.end).await?;
+        for sample in &read.measured {
+            put(&mut history, sample);
         }
+        degraded = degraded.or(read.degraded);
     }
-    let unkept = match archive {
-        Some(_) => unkept(&history, slots, &archived),
-        None => Vec::new(),
+    let unkept = match (archive, degraded) {
+        (Some(_), None) => unkept(&history, slots, &archived),
+        (Some(_), Some(why)) => {
+            // What is archived stays as it is for ever, and a day of which half is missing must not.
+            tracing::warn!(target = %target.name, why, "the metrics source doubts its own answer; nothing is archived of it");
+            Vec::new()
+        }
+        (None, _) => Vec::new(),
     };
     Ok(Whole { history, unkept })
 }

@@ -15,7 +15,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::complaints::{Call, Complaints, Trouble, TroubleOf};
 use super::fitting::{FitPool, name_hash};
 use super::learning::Learning;
-use super::{Archive, Board, Clock, DecisionLog, Demand, History, MetricSource, Metrics, Sample, Target};
+use super::{
+    Archive, Board, Clock, DecisionLog, Demand, History, Measured, MetricSource, Metrics, Sample, Target,
+};
 use crate::decision::{DECIDE_EVERY, Decision, Evidence, State, decide};
 use crate::forecast::{Forecaster, Observation};
 use crate::time::{Slot, Step, Timestamp, aligned_before};
@@ -74,7 +76,7 @@ pub struct Worker<S: MetricSource, H, C, L, A> {
     history: H,
     learning: Learning<S, A>,
     shared: Arc<Shared<C, L, A>>,
-    fetching: Option<AbortOnDropHandle<Result<Fetched, S::Error>>>,
+    fetching: Option<AbortOnDropHandle<Result<Measured<Fetched>, S::Error>>>,
     /// How far slots were asked for, and how far they had settled then.
     fetched: Option<(Slot, Slot)>,
     first_tick: Option<Timestamp>,
@@ -159,7 +161,8 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
             Some(state) => state,
             None => self.begin(at, deadline).await?,
         };
-        let (decision, state) = self.decide(at, asked.unwrap_or_default(), &state);
+        let live = asked.ok().and_then(|asked| asked.measured);
+        let (decision, state) = self.decide(at, live, &state);
         self.state = Some(state);
         let decision = Arc::new(decision);
         shared.log.record(&decision);
@@ -179,10 +182,14 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
     }
 
     /// The newest measurement, if the source has one and says so in time.
-    async fn ask(source: &S, target: &Target, at: Timestamp) -> Result<Option<Observation>, TroubleOf<S>> {
+    async fn ask(
+        source: &S,
+        target: &Target,
+        at: Timestamp,
+    ) -> Result<Measured<Option<Observation>>, TroubleOf<S>> {
         let asked = tokio::time::timeout(PATIENCE, source.instant(&target.demand, at, PATIENCE)).await;
-        let sample = asked.map_err(|_| Trouble::Late)?.map_err(Trouble::Source)?;
-        Ok(sample.load.map(|load| Observation { at: sample.at, load }))
+        let asked = asked.map_err(|_| Trouble::Late)?.map_err(Trouble::Source)?;
+        Ok(asked.map(|sample| sample.load.map(|load| Observation { at: sample.at, load })))
     }
 
     /// Takes in every slot that has ended or settled since the last time; the first time, as much as a decision looks at.
@@ -200,8 +207,8 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
             let from = if settled.is_empty() { oldest } else { settled.end().max(oldest) };
             let source = Arc::clone(&self.source);
             self.fetching = Some(AbortOnDropHandle::new(tokio::spawn(async move {
-                let samples = source.range(&demand, from, until).await?;
-                Ok(Fetched { samples, settled_until, until })
+                let read = source.range(&demand, from, until).await?;
+                Ok(read.map(|samples| Fetched { samples, settled_until, until }))
             })));
         }
         let Some(fetching) = self.fetching.as_mut() else { return };
@@ -212,7 +219,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
             Err(died) => Err(Trouble::Died(died)),
         };
         self.note(Call::Range, at, &fetched);
-        if let Ok(fetched) = fetched {
+        if let Ok(Measured { measured: fetched, .. }) = fetched {
             self.history.append(&fetched.samples, fetched.settled_until);
             self.fetched = Some((fetched.until, fetched.settled_until));
         }
@@ -229,40 +236,45 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         }
         let replayed = self.replay(at, deadline).await;
         self.note(Call::Replay, at, &replayed);
-        replayed.ok().or_else(|| grace_is_over.then(State::default))
+        replayed.ok().map(|replayed| replayed.measured).or_else(|| grace_is_over.then(State::default))
     }
 
     /// The decisions of the hold window made anew, without being published.
     ///
     /// What comes of it is the state of a worker that has been running all along, but for a provisional slot that was
     /// held, or a model that came into force within the window.
-    async fn replay(&self, at: Timestamp, deadline: Instant) -> Result<State, TroubleOf<S>> {
+    async fn replay(&self, at: Timestamp, deadline: Instant) -> Result<Measured<State>, TroubleOf<S>> {
         let target = &self.target;
         let step = Step::try_new(DECIDE_EVERY).unwrap_or(Step::MINUTE);
         let until = step.last_ended(at);
         let from = until.plus(-step.slots_in(target.policy.guard.scale_down_hold));
         let demand = Demand { step, ..target.demand.clone() };
         let asked = tokio::time::timeout_at(deadline, self.source.range(&demand, from, until)).await;
-        let samples = asked.map_err(|_| Trouble::Late)?.map_err(Trouble::Source)?;
+        let read = asked.map_err(|_| Trouble::Late)?.map_err(Trouble::Source)?;
         let settled = self.history.settled();
-        Ok(samples.iter().fold(State::default(), |state, sample| {
-            let then = sample.at;
-            let settled_then =
-                settled.until(settled.step().last_ended(then - target.demand.settle_lag).next());
-            let evidence = Evidence {
-                settled: &settled_then,
-                provisional: None,
-                live: sample.load.map(|load| Observation { at: then, load }),
-                model: self.learning.model(),
-            };
-            decide(&target.name, then, &evidence, &target.policy, &state).1
-        }))
+        let replayed = |samples: Vec<Sample>| {
+            samples.iter().fold(State::default(), |state, sample| {
+                let then = sample.at;
+                let settled_then =
+                    settled.until(settled.step().last_ended(then - target.demand.settle_lag).next());
+                let evidence = Evidence {
+                    settled: &settled_then,
+                    provisional: None,
+                    live: sample.load.map(|load| Observation { at: then, load }),
+                    model: self.learning.model(),
+                };
+                decide(&target.name, then, &evidence, &target.policy, &state).1
+            })
+        };
+        Ok(read.map(replayed))
     }
 
-    /// Counts a call, and complains of it where it failed.
-    fn note<T>(&mut self, call: Call, at: Timestamp, outcome: &Result<T, TroubleOf<S>>) {
+    /// Counts a call, and complains of it where it failed or is doubtful.
+    fn note<T>(&mut self, call: Call, at: Timestamp, outcome: &Result<Measured<T>, TroubleOf<S>>) {
         self.shared.metrics.fetched(&self.target.name, call.name(), outcome.is_ok());
         self.complaints.note(&self.target.name, call, at, outcome.as_ref().err());
+        let degraded = outcome.as_ref().ok().and_then(|measured| measured.degraded.as_deref());
+        self.complaints.doubt(&self.target.name, call, at, degraded);
     }
 }
 

@@ -1,26 +1,32 @@
 //! Faults that a real Prometheus cannot be made to show, and who we say we are when we ask.
 
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::fs;
+use std::num::NonZeroU32;
 use std::time::Duration;
-use std::{fs, io};
 
 use tidetable::engine::{MetricSource, Sample};
-use tidetable::source::prometheus::{Auth, Error, Settings};
+use tidetable::source::prometheus::{Auth, Error, Method, Settings, Source};
 use tidetable::time::{Slot, from_epoch_seconds};
 use tidetable::units::Load;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use wiremock::matchers::{body_string_contains, header, method, path, query_param};
-use wiremock::{Mock, MockServer, ResponseTemplate};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use crate::{connect, demand};
 
 const ONE: &str =
     r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[6000,"1"]}]}}"#;
 
+async fn ask(source: &Source) -> Result<Sample, Error> {
+    let patience = Duration::from_secs(5);
+    Ok(source.instant(&demand("sum(x)"), from_epoch_seconds(6000), patience).await?.measured)
+}
+
 async fn instant(settings: Settings) -> Result<Sample, Error> {
-    connect(settings).instant(&demand("sum(x)"), from_epoch_seconds(6000), Duration::from_secs(5)).await
+    ask(&connect(settings)).await
 }
 
 /// The error for one answer, and how often the server was asked.
@@ -129,9 +135,15 @@ async fn a_connection_that_breaks_in_the_middle_of_a_body_is_reported() {
 
 #[tokio::test]
 async fn a_question_is_a_form_behind_the_prefix_with_headers_and_parameters() {
+    for prefix in ["/prometheus", "/select/0/prometheus", "/v1/projects/pay/location/global/prometheus", ""] {
+        a_question_is_a_form_behind(prefix).await;
+    }
+}
+
+async fn a_question_is_a_form_behind(prefix: &str) {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
-        .and(path("/prometheus/api/v1/query"))
+        .and(path(format!("{prefix}/api/v1/query")))
         .and(query_param("dedup", "true"))
         .and(header("X-Scope-OrgID", "pay"))
         .and(header("Content-Type", "application/x-www-form-urlencoded"))
@@ -140,7 +152,8 @@ async fn a_question_is_a_form_behind_the_prefix_with_headers_and_parameters() {
         .respond_with(ResponseTemplate::new(200).set_body_string(ONE))
         .mount(&server)
         .await;
-    let mut settings = Settings::for_url(format!("{}/prometheus/?dedup=true", server.uri()));
+    let mut settings = Settings::for_url(format!("{}{prefix}/", server.uri()));
+    settings.parameters = [("dedup".to_owned(), "true".to_owned())].into();
     settings.headers = vec![("X-Scope-OrgID".to_owned(), "pay".to_owned())];
     assert_eq!(instant(settings).await.unwrap().load.map(Load::get), Some(1.0));
 }
@@ -152,7 +165,7 @@ async fn a_range_is_asked_in_chunks_that_share_no_edge() {
     let answer = ResponseTemplate::new(200).set_body_string(empty);
     Mock::given(path("/api/v1/query_range")).respond_with(answer).mount(&server).await;
     let source = connect(Settings::for_url(server.uri()));
-    let samples = source.range(&demand("sum(x)"), Slot(100), Slot(20_101)).await.unwrap();
+    let samples = source.range(&demand("sum(x)"), Slot(100), Slot(20_101)).await.unwrap().measured;
     assert_eq!(samples.len(), 20_001);
     let asked: Vec<String> = server
         .received_requests()
@@ -190,9 +203,7 @@ async fn a_proxy_that_allows_no_post_is_asked_by_get() {
         .await;
     let source = connect(Settings::for_url(server.uri()));
     for _ in 0..2 {
-        let sample =
-            source.instant(&demand("sum(x)"), from_epoch_seconds(6000), Duration::from_secs(5)).await;
-        assert_eq!(sample.unwrap().load.map(Load::get), Some(1.0));
+        assert_eq!(ask(&source).await.unwrap().load.map(Load::get), Some(1.0));
     }
 }
 
@@ -207,9 +218,7 @@ async fn credentials_are_read_on_each_call_and_never_shown() {
     }
     let auth = Auth::BearerTokenFile(token_file.clone());
     let source = connect(Settings { auth, ..Settings::for_url(server.uri()) });
-    let ask = || async {
-        source.instant(&demand("sum(x)"), from_epoch_seconds(6000), Duration::from_secs(5)).await
-    };
+    let ask = || ask(&source);
 
     let message = ask().await.unwrap_err().to_string();
     assert!(
@@ -247,7 +256,7 @@ async fn calls_in_flight_are_bounded_and_history_leaves_seats_free() {
     tokio::select! {
         biased;
         _ = backfills => panic!("the slow server answered"),
-        sample = newest => assert_eq!(sample.unwrap().load.map(Load::get), Some(1.0)),
+        sample = newest => assert_eq!(sample.unwrap().measured.load.map(Load::get), Some(1.0)),
     }
 }
 
@@ -265,39 +274,151 @@ async fn who_finds_no_seat_in_time_says_so() {
 }
 
 #[tokio::test]
-async fn what_makes_measurements_doubtful_is_logged_once_for_a_call() {
+async fn what_makes_measurements_doubtful_comes_with_them() {
     let server = MockServer::start().await;
-    let partial = r#"{"status":"success","warnings":["store a is down"],"data":{"resultType":"matrix","result":
+    let partial = r#"{"status":"success","warnings":["store a is down"],"isPartial":true,
+        "data":{"resultType":"matrix","result":
         [{"metric":{"card":"4111111111111111"},"values":[[6060,"-1"],[6120,"2"]]}]}}"#;
     let answer = ResponseTemplate::new(200).set_body_string(partial);
     Mock::given(path("/api/v1/query_range")).respond_with(answer).mount(&server).await;
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _until_the_end = tracing::subscriber::set_default(subscriber);
-    let source = connect(Settings::for_url(format!("{}/?token=s3cret", server.uri())));
-    let samples = source.range(&demand("sum(x)"), Slot(100), Slot(20_100)).await.unwrap();
-    assert_eq!(
-        samples[..2].iter().map(|sample| sample.load.map(Load::get)).collect::<Vec<_>>(),
-        [None, Some(2.0)]
-    );
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert_eq!(log.matches("WARN").count(), 1, "{log}");
-    assert!(log.contains("store a is down") && log.contains("negative=2"), "{log}");
-    assert!(!log.contains("s3cret") && !log.contains("4111111111111111"), "{log}");
+    let vector = ONE.replace(r#""success","#, r#""success","isPartial":true,"#);
+    let answer = ResponseTemplate::new(200).set_body_string(vector);
+    Mock::given(path("/api/v1/query")).respond_with(answer).mount(&server).await;
+    let source = connect(Settings::for_url(server.uri()));
+    let whole = source.range(&demand("sum(x)"), Slot(100), Slot(20_100)).await.unwrap();
+    let begins: Vec<_> = whole.measured[..2].iter().map(|sample| sample.load.map(Load::get)).collect();
+    assert_eq!(begins, [None, Some(2.0)]);
+    assert_eq!(whole.degraded.as_deref(), Some("store a is down; the answer is partial (isPartial)"));
+    let newest = source.instant(&demand("sum(x)"), from_epoch_seconds(6000), Duration::from_secs(5)).await;
+    assert_eq!(newest.unwrap().degraded.as_deref(), Some("the answer is partial (isPartial)"));
 }
 
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+/// Answers a range query with one series that has every instant, unless it has more than so many points.
+struct Bears {
+    points: i64,
+    otherwise: ResponseTemplate,
+}
 
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
+impl Respond for Bears {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let asked: HashMap<_, _> = form_urlencoded(&request.body);
+        let number = |name: &str| asked[name].parse::<i64>().unwrap();
+        let (start, end, step) = (number("start"), number("end"), number("step"));
+        if (end - start) / step + 1 > self.points {
+            return self.otherwise.clone();
+        }
+        let values: Vec<_> = (start..=end).step_by(60).map(|at| format!(r#"[{at},"{at}"]"#)).collect();
+        let values = values.join(",");
+        ResponseTemplate::new(200).set_body_string(format!(
+            r#"{{"status":"success","data":{{"resultType":"matrix","result":[{{"metric":{{}},"values":[{values}]}}]}}}}"#
+        ))
     }
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+fn form_urlencoded(body: &[u8]) -> HashMap<String, String> {
+    let body = String::from_utf8_lossy(body);
+    let pairs = body.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, content)| (name.to_owned(), content.to_owned())).collect()
+}
+
+async fn asked(server: &MockServer) -> usize {
+    server.received_requests().await.unwrap().len()
+}
+
+#[tokio::test]
+async fn what_is_too_heavy_is_asked_for_in_halves_and_the_size_that_worked_is_remembered() {
+    let text = r#"{"status":"error","errorType":"execution","error":"query processing would load too many samples"}"#;
+    for otherwise in
+        [ResponseTemplate::new(422).set_body_string(text), ResponseTemplate::new(503).set_body_string(text)]
+    {
+        let server = MockServer::start().await;
+        let bears = Bears { points: 700, otherwise };
+        Mock::given(path("/api/v1/query_range")).respond_with(bears).mount(&server).await;
+        let source = connect(Settings::for_url(server.uri()));
+        let heavy = demand("sum(x)");
+        let range = || source.range(&heavy, Slot(0), Slot(2500));
+        let expected: Vec<_> = (0..2500).map(|slot| Some(f64::from(slot + 1) * 60.0)).collect();
+        let loads = |samples: Vec<Sample>| -> Vec<_> {
+            samples.iter().map(|sample| sample.load.map(Load::get)).collect()
+        };
+        assert_eq!(loads(range().await.unwrap().measured), expected);
+        // 2500 and 1250 are too many, then four times 625.
+        assert_eq!(asked(&server).await, 6);
+        assert_eq!(loads(range().await.unwrap().measured), expected);
+        assert_eq!(asked(&server).await, 10, "the ladder is not climbed again");
     }
+}
+
+#[tokio::test]
+async fn halving_has_an_end_and_is_not_tried_where_it_cannot_help() {
+    for (status, text, most) in [
+        (422, "query processing would load too many samples", 9),
+        (503, "query timed out", 11),
+        (422, "found duplicate series for the match group", 1),
+        (400, "too many", 1),
+    ] {
+        let server = MockServer::start().await;
+        let answer = ResponseTemplate::new(status).set_body_string(text);
+        Mock::given(path("/api/v1/query_range")).respond_with(answer).mount(&server).await;
+        let source =
+            connect(Settings { timeout: Duration::from_secs(20), ..Settings::for_url(server.uri()) });
+        let error = source.range(&demand("sum(x)"), Slot(0), Slot(10_000)).await.unwrap_err();
+        assert!(error.to_string().contains(text), "{error}");
+        assert_eq!(asked(&server).await, most, "{status} {text}");
+    }
+}
+
+#[tokio::test]
+async fn retry_after_may_be_a_date() {
+    let limited = ResponseTemplate::new(429)
+        .insert_header("Date", "Fri, 27 Nov 2026 09:30:00 GMT")
+        .insert_header("Retry-After", "Fri, 27 Nov 2026 09:30:01 GMT");
+    let (sample, took) = recovery(limited).await;
+    assert_eq!(sample.unwrap().load.map(Load::get), Some(1.0));
+    assert!(took >= Duration::from_secs(1), "{took:?}");
+    let (error, asked) =
+        failure(ResponseTemplate::new(429).insert_header("Retry-After", "Tue, 01 Jan 2999 00:00:00 GMT"))
+            .await;
+    assert_eq!(asked, 1);
+    assert!(matches!(error, Error::Unavailable { status: 429, retry_after: Some(_), .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_method_is_the_one_that_is_configured() {
+    for (method_set, allowed, fine) in [
+        (Method::Get, "GET", true),
+        (Method::Get, "POST", false),
+        (Method::Post, "POST", true),
+        (Method::Post, "GET", false),
+        (Method::Auto, "GET", true),
+    ] {
+        let server = MockServer::start().await;
+        let one = ResponseTemplate::new(200).set_body_string(ONE);
+        Mock::given(method(allowed)).respond_with(one).mount(&server).await;
+        Mock::given(wiremock::matchers::any()).respond_with(ResponseTemplate::new(405)).mount(&server).await;
+        let answered = instant(Settings { method: method_set, ..Settings::for_url(server.uri()) }).await;
+        assert_eq!(answered.is_ok(), fine, "{method_set:?} {allowed}: {answered:?}");
+        if let Err(error) = answered {
+            assert_eq!(asked(&server).await, 1);
+            assert!(error.to_string().contains("set the source's method to auto"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn calls_in_a_second_are_bounded_and_waiting_counts_against_the_patience() {
+    let server = MockServer::start().await;
+    let fine = ResponseTemplate::new(200).set_body_string(ONE);
+    Mock::given(path("/api/v1/query")).respond_with(fine).mount(&server).await;
+    let queries_per_second = NonZeroU32::new(1);
+    let source = connect(Settings { queries_per_second, ..Settings::for_url(server.uri()) });
+    let begin = Instant::now();
+    for _ in 0..2 {
+        ask(&source).await.unwrap();
+    }
+    assert!(begin.elapsed() >= Duration::from_millis(950), "{:?}", begin.elapsed());
+    let patience = Duration::from_millis(50);
+    let error = source.instant(&demand("sum(x)"), from_epoch_seconds(6000), patience).await.unwrap_err();
+    assert!(matches!(error, Error::Throttled { per_second: 1, .. }), "{error}");
+    assert_eq!(asked(&server).await, 2);
 }

@@ -1,6 +1,7 @@
 //! Our Prometheus source, and the whole of `tidetable serve`, against a real Prometheus, started and back-filled here.
 //!
 //! `source` asks the source alone; `serve` runs the binary between that Prometheus and a client that calls as KEDA does.
+//! `tls` is about certificates.
 //! `faults` holds what a real server cannot be made to show, against a server that lies on purpose. Everything that needs
 //! a Prometheus lives in this one binary, so that its harness has no unused half.
 
@@ -13,6 +14,8 @@ mod serve;
 mod server;
 #[cfg(test)]
 mod source;
+#[cfg(test)]
+mod tls;
 
 use std::time::Duration;
 

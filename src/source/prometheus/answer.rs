@@ -1,13 +1,13 @@
 //! From the bytes of an answer to numbers on instants. Strangers write these bytes: nothing in here panics on them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::IgnoredAny;
 
 use super::Error;
 use super::error::excerpt;
-use crate::engine::Sample;
 use crate::time::{Slot, Step, Timestamp, from_epoch_seconds};
 use crate::units::Load;
 
@@ -33,19 +33,54 @@ pub(super) enum When {
     Instant(Timestamp),
 }
 
-/// What came back.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Answer {
-    /// One sample for each instant asked for, in order.
-    pub(super) samples: Vec<Sample>,
+impl When {
+    /// How many instants that are.
+    pub(super) fn count(self) -> i64 {
+        match self {
+            Self::Range { from, until } => until.since(from).max(0),
+            Self::Instant(_) => 1,
+        }
+    }
+}
+
+/// The loads of one series, one for each instant asked for, in order.
+pub(super) type Loads = Vec<Option<Load>>;
+
+/// What makes an answer doubtful, though it is one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Doubts {
     /// What the server warns of; the measurements may be partial.
     pub(super) warnings: BTreeSet<String>,
     /// How many loads were below zero, and therefore missing.
     pub(super) negative: usize,
 }
 
-/// Reads an answer that came with a 200.
+/// What came back of a query that gives one series.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Answer {
+    /// Its loads.
+    pub(super) loads: Loads,
+    /// What is doubtful about them.
+    pub(super) doubts: Doubts,
+}
+
+/// Reads an answer of one series that came with a 200.
 pub(super) fn read(body: &[u8], question: &Question<'_>) -> Result<Answer, Error> {
+    let (all, mut doubts) = series(body, question)?;
+    if all.len() > 1 {
+        let (query, count) = (excerpt(question.query), all.len());
+        let differing = differing_labels(&all.iter().collect::<Vec<_>>());
+        return Err(Error::ManySeries { query, count, differing });
+    }
+    let mut loads = vec![None; usize::try_from(question.when.count()).unwrap_or_default()];
+    for series in &all {
+        series.place(&mut loads, question, &mut doubts)?;
+    }
+    Ok(Answer { loads, doubts })
+}
+
+/// The series of an answer, whatever kind of answer it is.
+fn series<'a>(body: &'a [u8], question: &Question<'_>) -> Result<(Vec<OneSeries<'a>>, Doubts), Error> {
     let head: Head = parse(body, question)?;
     if head.status != "success" {
         let query = excerpt(question.query);
@@ -56,20 +91,20 @@ pub(super) fn read(body: &[u8], question: &Question<'_>) -> Result<Answer, Error
         warnings.insert("the answer is partial (isPartial)".to_owned());
     }
     let kind = head.data.map_or_else(String::new, |data| data.result_type);
-    let points = match (kind.as_str(), question.when) {
+    let all = match (kind.as_str(), question.when) {
         ("matrix", When::Range { .. }) | ("vector", When::Instant(_)) => {
-            let body: Body<Vec<OneSeries>> = parse(body, question)?;
-            the_only_series(body.data.result, question)?
+            parse::<Body<Vec<OneSeries<'_>>>>(body, question)?.data.result
         }
-        ("scalar", When::Instant(_)) => vec![parse::<Body<Point>>(body, question)?.data.result],
+        ("scalar", When::Instant(_)) => {
+            let point = parse::<Body<Point<'_>>>(body, question)?.data.result;
+            vec![OneSeries { value: Some(point), ..OneSeries::default() }]
+        }
         _ => return Err(wrong_kind(&kind, question)),
     };
-    let mut answer = Answer { warnings, ..Answer::default() };
-    match question.when {
-        When::Range { from, until } => answer.place_on_grid(&points, from, until, question)?,
-        When::Instant(at) => answer.place_at(&points, at, question)?,
+    if all.iter().any(|series| series.histogram.is_some() || series.histograms.is_some()) {
+        return Err(Error::Histogram { query: excerpt(question.query) });
     }
-    Ok(answer)
+    Ok((all, Doubts { warnings, negative: 0 }))
 }
 
 /// What an answer that did not come with a 200 says, on one line.
@@ -83,62 +118,47 @@ pub(super) fn complaint(body: &[u8]) -> String {
     }
 }
 
-impl Answer {
-    /// Adds what a later chunk answered.
-    pub(super) fn append(&mut self, later: Self) {
-        self.samples.extend(later.samples);
-        self.warnings.extend(later.warnings);
+impl Doubts {
+    /// Adds those of a later chunk.
+    pub(super) fn append(&mut self, later: &Self) {
+        self.warnings.extend(later.warnings.iter().cloned());
         self.negative += later.negative;
     }
 
-    fn place_on_grid(
-        &mut self,
-        points: &[Point],
-        from: Slot,
-        until: Slot,
+    /// What the server warns of, as one phrase, if it does.
+    pub(super) fn phrase(&self) -> Option<String> {
+        let warnings: Vec<&str> = self.warnings.iter().map(String::as_str).collect();
+        (!warnings.is_empty()).then(|| warnings.join("; "))
+    }
+}
+
+impl OneSeries<'_> {
+    /// Puts each point where its instant belongs.
+    fn place(
+        &self,
+        loads: &mut [Option<Load>],
         question: &Question<'_>,
+        doubts: &mut Doubts,
     ) -> Result<(), Error> {
-        let step = question.step;
-        self.samples =
-            (from.0..until.0).map(|slot| Sample { at: step.end(Slot(slot)), load: None }).collect();
-        for point in points {
+        for point in self.values.iter().chain(&self.value) {
             let at = point.at();
-            let slot = step.last_ended(at);
-            if step.end(slot) != at {
-                return Err(Error::OffGrid { url: question.url.to_owned(), at, step });
-            }
-            let load = self.load(point, question)?;
-            // Beyond the ends: more than was asked for, and harmless.
-            let index = usize::try_from(slot.since(from)).ok();
-            if let Some(sample) = index.and_then(|index| self.samples.get_mut(index)) {
-                sample.load = load;
+            let place = match question.when {
+                When::Range { from, .. } => {
+                    let slot = question.step.last_ended(at);
+                    // Beyond the ends: more than was asked for, and harmless.
+                    (question.step.end(slot) == at).then(|| slot.since(from))
+                }
+                When::Instant(asked) => (at.timestamp_millis() == asked.timestamp_millis()).then_some(0),
+            };
+            let Some(place) = place else {
+                return Err(Error::OffGrid { url: question.url.to_owned(), at, step: question.step });
+            };
+            let load = point.load(question, doubts)?;
+            if let Some(found) = usize::try_from(place).ok().and_then(|place| loads.get_mut(place)) {
+                *found = load;
             }
         }
         Ok(())
-    }
-
-    fn place_at(&mut self, points: &[Point], at: Timestamp, question: &Question<'_>) -> Result<(), Error> {
-        let mut sample = Sample { at, load: None };
-        if let Some(point) = points.first() {
-            if point.at().timestamp_millis() != at.timestamp_millis() {
-                let (url, step) = (question.url.to_owned(), question.step);
-                return Err(Error::OffGrid { url, at: point.at(), step });
-            }
-            sample.load = self.load(point, question)?;
-        }
-        self.samples = vec![sample];
-        Ok(())
-    }
-
-    /// The load of a point: `None` for NaN, infinities and what is below zero.
-    fn load(&mut self, point: &Point, question: &Question<'_>) -> Result<Option<Load>, Error> {
-        let number: f64 = point.1.parse().map_err(|_| Error::NotPrometheus {
-            url: question.url.to_owned(),
-            problem: "a sample is not a number".to_owned(),
-            begins: excerpt(&point.1),
-        })?;
-        self.negative += usize::from(number.is_finite() && number < 0.0);
-        Ok(Load::try_new(number).ok())
     }
 }
 
@@ -171,27 +191,39 @@ struct Data<T> {
     result: T,
 }
 
-#[derive(Deserialize)]
-struct OneSeries {
+#[derive(Deserialize, Default)]
+struct OneSeries<'a> {
     #[serde(default)]
     metric: BTreeMap<String, String>,
-    #[serde(default)]
-    values: Vec<Point>,
-    value: Option<Point>,
+    #[serde(default, borrow)]
+    values: Vec<Point<'a>>,
+    #[serde(borrow)]
+    value: Option<Point<'a>>,
     histogram: Option<IgnoredAny>,
     histograms: Option<IgnoredAny>,
 }
 
 /// `[1764235800.000, "42.5"]`: seconds since the epoch, and a number as text.
 #[derive(Deserialize)]
-struct Point(f64, String);
+struct Point<'a>(f64, #[serde(borrow)] Cow<'a, str>);
 
-impl Point {
+impl Point<'_> {
     /// Its instant, to the millisecond, which is as fine as Prometheus keeps it.
     fn at(&self) -> Timestamp {
         #[expect(clippy::cast_possible_truncation, reason = "saturates; absurd instants fail the grid check")]
         let millis = (self.0 * 1000.0).round() as i64;
         Timestamp::from_timestamp_millis(millis).unwrap_or_else(|| from_epoch_seconds(millis / 1000))
+    }
+
+    /// Its load: `None` for NaN, infinities and what is below zero.
+    fn load(&self, question: &Question<'_>, doubts: &mut Doubts) -> Result<Option<Load>, Error> {
+        let number: f64 = self.1.parse().map_err(|_| Error::NotPrometheus {
+            url: question.url.to_owned(),
+            problem: "a sample is not a number".to_owned(),
+            begins: excerpt(&self.1),
+        })?;
+        doubts.negative += usize::from(number.is_finite() && number < 0.0);
+        Ok(Load::try_new(number).ok())
     }
 }
 
@@ -202,7 +234,7 @@ impl Head {
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8], question: &Question<'_>) -> Result<T, Error> {
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], question: &Question<'_>) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| {
         let problem = if error.is_eof() { "the body ends too early" } else { "the body is no such JSON" };
         Error::NotPrometheus {
@@ -213,21 +245,8 @@ fn parse<T: DeserializeOwned>(body: &[u8], question: &Question<'_>) -> Result<T,
     })
 }
 
-fn the_only_series(mut all: Vec<OneSeries>, question: &Question<'_>) -> Result<Vec<Point>, Error> {
-    let query = || excerpt(question.query);
-    if all.iter().any(|series| series.histogram.is_some() || series.histograms.is_some()) {
-        return Err(Error::Histogram { query: query() });
-    }
-    if all.len() > 1 {
-        let differing = differing_labels(&all);
-        return Err(Error::ManySeries { query: query(), count: all.len(), differing });
-    }
-    let only = all.pop();
-    Ok(only.map_or_else(Vec::new, |series| series.values.into_iter().chain(series.value).collect()))
-}
-
 /// The labels in which series differ: their names, for what a label holds may be nobody's business.
-fn differing_labels(all: &[OneSeries]) -> String {
+fn differing_labels(all: &[&OneSeries<'_>]) -> String {
     /// Enough to see what to aggregate away.
     const MOST_LABELS: usize = 5;
     let names: BTreeSet<&String> = all.iter().flat_map(|series| series.metric.keys()).collect();
@@ -272,7 +291,7 @@ mod tests {
     }
 
     fn loads(answer: &Answer) -> Vec<Option<f64>> {
-        answer.samples.iter().map(|sample| sample.load.map(Load::get)).collect()
+        answer.loads.iter().map(|load| load.map(Load::get)).collect()
     }
 
     fn matrix(result: &str) -> String {
@@ -294,8 +313,7 @@ mod tests {
         );
         let answer = read(body.as_bytes(), &range(8)).unwrap();
         assert_eq!(loads(&answer), [Some(1.5), None, None, None, None, None, Some(0.0), None]);
-        assert_eq!(answer.negative, 1);
-        assert_eq!(answer.samples[0].at, from_epoch_seconds(6060));
+        assert_eq!(answer.doubts.negative, 1);
         assert_eq!(loads(&read(matrix("[]").as_bytes(), &range(2)).unwrap()), [None, None]);
     }
 
@@ -311,7 +329,7 @@ mod tests {
     #[test]
     fn instants_that_were_not_asked_for_are_refused() {
         let shifted = matrix(r#"[{"metric":{},"values":[[6075,"1"]]}]"#);
-        assert!(complaint_about(&shifted, &range(2)).contains("nocache=1"));
+        assert!(complaint_about(&shifted, &range(2)).contains("nocache"));
         let fraction = matrix(r#"[{"metric":{},"values":[[6060.5,"1"]]}]"#);
         assert!(complaint_about(&fraction, &range(2)).contains("1m grid"));
         let later = vector(r#"[{"metric":{},"value":[6061,"7"]}]"#);
@@ -365,7 +383,7 @@ mod tests {
     fn warnings_are_kept_once() {
         let body = r#"{"status":"success","isPartial":true,"warnings":["a store is down","a store is down"],
                        "data":{"resultType":"vector","result":[]}}"#;
-        assert_eq!(read(body.as_bytes(), &instant()).unwrap().warnings.len(), 2);
+        assert_eq!(read(body.as_bytes(), &instant()).unwrap().doubts.warnings.len(), 2);
     }
 
     proptest! {
@@ -385,7 +403,7 @@ mod tests {
                     }
                 }
                 if let Ok(answer) = read(&body, &range(3)) {
-                    prop_assert_eq!(answer.samples.len(), 3);
+                    prop_assert_eq!(answer.loads.len(), 3);
                 }
                 let _ = (read(&body, &instant()), complaint(&body));
             }

@@ -24,8 +24,17 @@ pub enum Error {
         /// What is wrong with it and what to do.
         problem: &'static str,
     },
+    /// A parameter cannot be sent.
+    #[error("parameter {name:?} is set with each call; remove it")]
+    Parameter {
+        /// Its name.
+        name: String,
+    },
     /// No client could be made, which is a matter of TLS.
-    #[error("cannot set up TLS for {url}: {found}; put CA certificates into the image or use http://")]
+    #[error(
+        "cannot set up TLS for {url}: {found}; name the server's CA in tls.ca, put CA certificates into the image, \
+             or use http://"
+    )]
     Tls {
         /// The address.
         url: String,
@@ -35,6 +44,16 @@ pub enum Error {
     /// A file with a secret is of no use.
     #[error("credentials for {url}: file {} {problem}", path.display())]
     Credentials {
+        /// The address.
+        url: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// A file with a certificate or a key is of no use.
+    #[error("TLS for {url}: file {} {problem}", path.display())]
+    Certificate {
         /// The address.
         url: String,
         /// The file.
@@ -186,10 +205,23 @@ pub enum Error {
         /// The names of some labels in which they differ, as a phrase.
         differing: String,
     },
+    /// Our own limit of calls per second leaves no turn in time.
+    #[error(
+        "{url} is asked {per_second} times a second and the next turn is not within {after:?}; \
+             raise the source's queriesPerSecond"
+    )]
+    Throttled {
+        /// The address.
+        url: String,
+        /// Calls per second.
+        per_second: u32,
+        /// The time it had.
+        after: Duration,
+    },
     /// The server moved the instants.
     #[error(
         "{url} answered for {at}, which is not on the {step} grid that was asked for; \
-             for VictoriaMetrics add ?nocache=1 to the url"
+             for VictoriaMetrics add nocache: \"1\" to the source's parameters"
     )]
     OffGrid {
         /// The address.
@@ -205,6 +237,18 @@ impl Error {
     /// Whether the same call may succeed a moment later. A timeout may too, but it has used up its time.
     pub(super) fn may_pass(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Unavailable { .. })
+    }
+
+    /// Whether a part of the same question may be answered where the whole was not: 422, 503 and an answer too large.
+    pub(super) fn is_too_heavy(&self) -> bool {
+        match self {
+            Self::Refused { status: 422, found, .. } => {
+                // What the series cannot do together in ten thousand points they cannot do in sixty either.
+                !["matching", "duplicate series", "same labelset"].iter().any(|words| found.contains(words))
+            }
+            Self::Unavailable { status: 503, .. } | Self::TooLarge { .. } => true,
+            _ => false,
+        }
     }
 
     /// How long the server asks us to wait.

@@ -1,6 +1,8 @@
 //! What the operator says about a Prometheus server, and its check.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,9 +14,15 @@ use super::Error;
 /// Where a server is and how it is to be asked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Its address, with a path prefix if it has one (`http://mimir/prometheus`). Parameters that every call shall carry
-    /// go behind a `?`: `dedup=true&partial_response=false` for Thanos, `nocache=1` for `VictoriaMetrics`.
+    /// Its address, with a path prefix if it has one (`http://mimir/prometheus`).
     pub url: String,
+    /// Parameters that every call carries: `dedup`, `partial_response` and `max_source_resolution` for Thanos, `nocache`
+    /// for `VictoriaMetrics`.
+    pub parameters: BTreeMap<String, String>,
+    /// How a question is sent.
+    pub method: Method,
+    /// Whom to trust and what to show, on `https`.
+    pub tls: Tls,
     /// Who we say we are.
     pub auth: Auth,
     /// Headers of every call, such as `X-Scope-OrgID`.
@@ -25,7 +33,42 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// The most calls in flight.
     pub concurrency: usize,
+    /// The most calls begun in a second, or as many as there are.
+    pub queries_per_second: Option<NonZeroU32>,
 }
+
+/// How a question is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// As a form, however long the query; from then on as `Get` if the server allows no POST.
+    #[default]
+    Auto,
+    /// As a form.
+    Post,
+    /// In the address, which some proxies cut at 8 KiB.
+    Get,
+}
+
+/// Certificates and keys, which stay in files and are read again when those change.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// The only authorities that are trusted, as PEM; those of the system when there is no file.
+    pub ca: Option<PathBuf>,
+    /// What is shown to a server that asks.
+    pub identity: Option<Identity>,
+}
+
+/// A client certificate with its chain, and its key, as PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate and those between it and the authority.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Parameters that are part of the question itself.
+const OURS: [&str; 6] = ["query", "time", "start", "end", "step", "timeout"];
 
 /// Who we say we are. Secrets stay in files and are read on each call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,16 +88,20 @@ pub enum Auth {
 
 impl Settings {
     /// A server without credentials, with bounds that suit one: 30 s (Prometheus gives up after 2 min, and an answer that
-    /// takes longer than this comes too late to act on), 16 MiB (10,000 points take 0.3) and 8 calls at a time
+    /// takes longer than this comes too late to act on), 16 MiB (10,000 points take 0.3) and 16 calls at a time
     /// (Prometheus runs 20 queries at once by default, and dashboards want some).
     pub fn for_url(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            parameters: BTreeMap::new(),
+            method: Method::Auto,
+            tls: Tls::default(),
             auth: Auth::None,
             headers: Vec::new(),
             timeout: Duration::from_secs(30),
             max_body_bytes: 16 << 20,
-            concurrency: 8,
+            concurrency: 16,
+            queries_per_second: None,
         }
     }
 
@@ -82,15 +129,19 @@ impl Settings {
 }
 
 impl fmt::Debug for Settings {
-    /// Everything but the contents of headers and the url's query string, which may be secrets.
+    /// Everything but the contents of headers, of parameters and the url's query string, which may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("url", &without_secrets(&self.url))
+            .field("parameters", &self.parameters.keys().collect::<Vec<_>>())
+            .field("method", &self.method)
+            .field("tls", &self.tls)
             .field("auth", &self.auth)
             .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .field("timeout", &self.timeout)
             .field("max_body_bytes", &self.max_body_bytes)
             .field("concurrency", &self.concurrency)
+            .field("queries_per_second", &self.queries_per_second)
             .finish()
     }
 }
@@ -104,8 +155,8 @@ pub(super) struct Endpoints {
 }
 
 impl Endpoints {
-    /// Checks an address and puts the API's paths behind its prefix.
-    pub(super) fn try_new(address: &str) -> Result<Self, Error> {
+    /// Checks an address, and puts the API's paths behind its prefix and the parameters behind those.
+    pub(super) fn try_new(address: &str, parameters: &BTreeMap<String, String>) -> Result<Self, Error> {
         let shown = without_secrets(address);
         let complaint = |problem| Err(Error::Url { url: shown.clone(), problem });
         let Ok(url) = Url::parse(address) else {
@@ -122,11 +173,17 @@ impl Endpoints {
         if url.path().contains("/api/v1") {
             return complaint("names the API itself; give only what stands before /api/v1");
         }
+        if let Some(name) = parameters.keys().find(|name| OURS.contains(&name.as_str())) {
+            return Err(Error::Parameter { name: name.clone() });
+        }
         let prefix = url.path().trim_end_matches('/').to_owned();
         let endpoint = |name: &str| {
             let mut endpoint = url.clone();
             endpoint.set_path(&format!("{prefix}/api/v1/{name}"));
             endpoint.set_fragment(None);
+            if !parameters.is_empty() {
+                endpoint.query_pairs_mut().extend_pairs(parameters);
+            }
             endpoint
         };
         Ok(Self { range: endpoint("query_range"), instant: endpoint("query"), shown })
@@ -146,13 +203,38 @@ pub(super) fn without_secrets(address: &str) -> String {
 mod tests {
     use super::*;
 
+    fn endpoints(address: &str) -> Result<Endpoints, Error> {
+        Endpoints::try_new(address, &BTreeMap::new())
+    }
+
     #[test]
     fn the_api_stands_behind_the_prefix_and_before_the_parameters() {
-        let endpoints = Endpoints::try_new("https://thanos:10902/team/a/?dedup=true").unwrap();
-        assert_eq!(endpoints.range.as_str(), "https://thanos:10902/team/a/api/v1/query_range?dedup=true");
-        assert_eq!(endpoints.instant.as_str(), "https://thanos:10902/team/a/api/v1/query?dedup=true");
+        let parameters = [("dedup", "true"), ("match", "a b&c")];
+        let parameters = parameters.map(|(name, content)| (name.to_owned(), content.to_owned())).into();
+        let endpoints = Endpoints::try_new("https://thanos:10902/team/a/", &parameters).unwrap();
+        let range = "https://thanos:10902/team/a/api/v1/query_range?dedup=true&match=a+b%26c";
+        assert_eq!(endpoints.range.as_str(), range);
+        assert_eq!(endpoints.instant.path(), "/team/a/api/v1/query");
         assert_eq!(endpoints.shown, "https://thanos:10902/team/a");
-        assert_eq!(Endpoints::try_new("http://prometheus:9090").unwrap().instant.path(), "/api/v1/query");
+    }
+
+    #[test]
+    fn the_prefix_of_every_kind_of_server_is_kept() {
+        for (address, path) in [
+            ("http://prometheus:9090", "/api/v1/query"),
+            ("http://thanos-query:9090/", "/api/v1/query"),
+            ("http://mimir/prometheus", "/prometheus/api/v1/query"),
+            ("http://vmselect:8481/select/0/prometheus", "/select/0/prometheus/api/v1/query"),
+            (
+                "https://monitoring.googleapis.com/v1/projects/pay/location/global/prometheus",
+                "/v1/projects/pay/location/global/prometheus/api/v1/query",
+            ),
+        ] {
+            let endpoints = endpoints(address).unwrap();
+            assert_eq!(endpoints.instant.path(), path);
+            assert_eq!(endpoints.instant.query(), None);
+            assert_eq!(endpoints.range.path(), format!("{path}_range"));
+        }
     }
 
     #[test]
@@ -164,10 +246,13 @@ mod tests {
             ("http://pay:s3cret@prometheus", "use the source's auth"),
             ("http://prometheus/api/v1", "before /api/v1"),
         ] {
-            let message = Endpoints::try_new(address).unwrap_err().to_string();
+            let message = endpoints(address).unwrap_err().to_string();
             assert!(message.contains(remedy), "{address}: {message}");
             assert!(!message.contains("s3cret"), "{message}");
         }
+        let ours = [("step".to_owned(), "1s".to_owned())].into();
+        let message = Endpoints::try_new("http://prometheus", &ours).unwrap_err().to_string();
+        assert_eq!(message, r#"parameter "step" is set with each call; remove it"#);
     }
 
     #[test]
@@ -176,6 +261,7 @@ mod tests {
         assert_eq!(without_secrets("a:b@host:1"), "host:1");
         let mut settings = Settings::for_url("http://a:s3cret@host/?token=s3cret");
         settings.headers = vec![("X-Api-Key".to_owned(), "s3cret".to_owned())];
+        settings.parameters = [("token".to_owned(), "s3cret".to_owned())].into();
         let shown = format!("{settings:?}");
         assert!(!shown.contains("s3cret") && shown.contains("X-Api-Key"), "{shown}");
     }
