@@ -156,7 +156,7 @@ fn each_value_has_its_own_remedy() {
 }
 
 #[test]
-fn each_value_of_a_source_has_its_own_remedy() {
+fn each_value_of_a_source_and_of_a_shared_query_has_its_own_remedy() {
     let url = "url: http://prometheus:9090";
     let mistakes = [
         (url, "url: http://p, method: put"),
@@ -167,9 +167,30 @@ fn each_value_of_a_source_has_its_own_remedy() {
         (url, "url: https://p, tls: { cert: /tls.crt }"),
         (url, "url: https://p, tls: { key: /tls.key, ca: '' }"),
         (url, "url: https://p, tls: { caFile: /ca.crt }"),
+        ("query: up", "query: up, value: api"),
+        ("query: up", "query: up, by: 'a-b'"),
+        ("query: up", "query: up, by: deployment, value: ''"),
+        ("query: up", "query: up, by: [deployment]"),
     ];
     let said = mistakes.map(|(from, to)| complaints(&smallest_with(from, to)));
     assert_snapshot!("remedies_of_sources", said.join("\n"));
+}
+
+#[test]
+fn a_source_may_say_everything_and_a_query_may_be_shared() {
+    let text = smallest_with(
+        "url: http://prometheus:9090",
+        "url: https://thanos:9090, method: get, concurrency: 4, queriesPerSecond: 20, \
+         parameters: { dedup: 'true', max_source_resolution: 0s }, \
+         tls: { ca: /tls/ca.crt, cert: /tls/tls.crt, key: /tls/tls.key }",
+    );
+    let shared = "query: 'sum by (deployment) (rate(tx_total[2m]))', by: deployment";
+    let config = config::parse("tidetable.yaml", &text.replace("query: up", shared)).expect("legal");
+    let label = config.targets[0].demand.label.as_ref().expect("a label");
+    assert_eq!((label.name.as_str(), label.content.as_str()), ("deployment", "api"), "the target's own name");
+    let effective = config.effective();
+    assert_snapshot!("effective_shared", effective);
+    assert_eq!(config::parse("effective.yaml", &effective), Ok(config));
 }
 
 #[test]

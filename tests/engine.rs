@@ -132,6 +132,7 @@ fn target(mode: Mode) -> Arc<Target> {
         demand: Demand {
             source: "main".into(),
             query: "sum(rate(payment_transactions_total[2m]))".into(),
+            label: None,
             step: Step::MINUTE,
             settle_lag: Duration::from_secs(120),
             history: Duration::from_secs(21 * 86_400),

@@ -220,6 +220,13 @@ pub(super) struct Demand {
     /// The query, which gives one series; a rate's range should span four scrapes or more.
     #[schemars(required, example = &"sum(rate(payment_transactions_total[2m]))")]
     pub(super) query: Option<String>,
+    /// The label that tells targets apart when the query gives a series for each, as in
+    /// `sum by (deployment) (rate(tx_total[2m]))`; it is then asked once for all targets with the same source, query and step.
+    #[schemars(example = &"deployment")]
+    pub(super) by: Option<String>,
+    /// What that label holds for this target; the target's name unless given.
+    #[schemars(example = &"payments-api")]
+    pub(super) value: Option<String>,
     /// Spacing of the measurements; 1m unless given.
     #[schemars(example = &"1m")]
     pub(super) step: Option<String>,

@@ -11,7 +11,7 @@ use super::complaint::KeyPath;
 use super::nearest::{listed, nearest};
 use super::{defaults, duration, raw};
 use crate::decision::Policy;
-use crate::engine::{Demand, ScaledObject, Target};
+use crate::engine::{Demand, Label, ScaledObject, Target};
 use crate::guard;
 use crate::plan;
 use crate::time::Step;
@@ -58,7 +58,7 @@ pub(super) fn check(
 
     let scaled_object =
         raw.scaled_object.as_deref().and_then(|text| scaled_object(text, &path.key("scaledObject"), checker));
-    let demand = raw.demand.as_ref().and_then(|raw| demand(raw, &path.key("demand"), sources, checker));
+    let demand = raw.demand.as_ref().and_then(|raw| demand(raw, name, &path.key("demand"), sources, checker));
     let step = demand.as_ref().map_or(defaults::STEP, |demand| demand.step);
     let capacity = raw.capacity.as_ref().and_then(|capacity| capacity.per_replica).and_then(|per_replica| {
         checker.accept(&path.key("capacity").key("perReplica"), LoadPerReplica::try_new(per_replica))
@@ -120,7 +120,13 @@ pub(crate) fn is_object_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(label)
 }
 
-fn demand(raw: &raw::Demands, path: &KeyPath, sources: &[&str], checker: &mut Checker<'_>) -> Option<Demand> {
+fn demand(
+    raw: &raw::Demands,
+    target: &str,
+    path: &KeyPath,
+    sources: &[&str],
+    checker: &mut Checker<'_>,
+) -> Option<Demand> {
     let (raw, path) = match raw {
         raw::Demands::One(demand) => (demand.as_ref(), path.clone()),
         raw::Demands::List(demands) => {
@@ -147,6 +153,7 @@ fn demand(raw: &raw::Demands, path: &KeyPath, sources: &[&str], checker: &mut Ch
             "is empty; write it like sum(rate(payment_transactions_total[2m]))",
         );
     }
+    let label = label(raw, target, &path, checker);
     let step = step(raw.step.as_deref(), &path.key("step"), checker);
     let lag = defaults::settle_lag(step.unwrap_or(defaults::STEP));
     let settle_lag = checker.duration(&path.key("settleLag"), raw.settle_lag.as_deref(), lag, &SETTLE_LAGS);
@@ -164,11 +171,35 @@ fn demand(raw: &raw::Demands, path: &KeyPath, sources: &[&str], checker: &mut Ch
     Some(Demand {
         source: source?,
         query: query?,
+        label,
         step: step?,
         settle_lag: settle_lag?,
         history: history?,
         unit: raw.unit.clone().unwrap_or_else(|| defaults::UNIT.to_owned()),
     })
+}
+
+/// The label that picks the target's series out of a shared query, if it is one.
+fn label(raw: &raw::Demand, target: &str, path: &KeyPath, checker: &mut Checker<'_>) -> Option<Label> {
+    let Some(name) = raw.by.as_deref() else {
+        if raw.value.is_some() {
+            checker.complain_of_absence(
+                &path.key("value"),
+                "says what a label holds and there is no label; give by, such as by: deployment",
+            );
+        }
+        return None;
+    };
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) || !name.bytes().all(legal) {
+        let message = format!("{name:?} is not the name of a label; write it like deployment");
+        checker.complain(&path.key("by"), message);
+    }
+    let content = raw.value.as_deref().unwrap_or(target);
+    if content.is_empty() {
+        checker.complain(&path.key("value"), "is empty; no series has an empty label");
+    }
+    Some(Label { name: name.to_owned(), content: content.to_owned() })
 }
 
 fn step(text: Option<&str>, path: &KeyPath, checker: &mut Checker<'_>) -> Option<Step> {
@@ -263,6 +294,8 @@ pub(super) fn to_raw(target: &Target) -> raw::Target {
     let demand = raw::Demand {
         source: Some(demand.source.clone()),
         query: Some(demand.query.clone()),
+        by: demand.label.as_ref().map(|label| label.name.clone()),
+        value: demand.label.as_ref().map(|label| label.content.clone()),
         step: Some(duration::text(demand.step.duration())),
         unit: Some(demand.unit.clone()),
         settle_lag: Some(duration::text(demand.settle_lag)),

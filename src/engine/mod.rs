@@ -23,5 +23,5 @@ pub use ports::{
     Archive, Clock, DecisionLog, History, Kept, Measured, MetricSource, Recalled, Sample, Tidied,
 };
 pub use reading::series;
-pub use target::{Demand, ScaledObject, Target};
+pub use target::{Demand, Label, ScaledObject, Target};
 pub use worker::{Ended, START_UP_GRACE, Shared, Worker};

@@ -31,6 +31,8 @@ pub struct Demand {
     pub source: String,
     /// The query, in the source's language.
     pub query: String,
+    /// Which of its series is meant, when the query is shared and gives one for each target.
+    pub label: Option<Label>,
     /// Spacing of the grid.
     pub step: Step,
     /// How long after its end a slot may still change.
@@ -42,6 +44,14 @@ pub struct Demand {
 }
 
 impl Demand {
+    /// The query and, where it is shared, the series that is meant: two demands that measure something else differ here.
+    pub fn measured(&self) -> String {
+        match &self.label {
+            None => self.query.clone(),
+            Some(Label { name, content }) => format!("{} of {name}={content:?}", self.query),
+        }
+    }
+
     /// How much of the newest past a decision looks at, and so has to be in memory: the two days that a plan may rest on
     /// without a measurement, and the day with which the present is compared.
     pub fn recent_span(&self) -> Duration {
@@ -51,6 +61,15 @@ impl Demand {
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// A label and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Its name, such as `deployment`.
+    pub name: String,
+    /// What it holds, such as `payments-api`.
+    pub content: String,
+}
 
 /// A target of the configuration, checked.
 #[derive(Debug, Clone, PartialEq)]

@@ -176,6 +176,7 @@ pub(super) mod tests {
             demand: Demand {
                 source: "main".into(),
                 query: "up".into(),
+                label: None,
                 step: Step::MINUTE,
                 settle_lag: Duration::from_secs(60),
                 history: Duration::from_secs(86_400),

@@ -1,7 +1,7 @@
 //! Our Prometheus source, and the whole of `tidetable serve`, against a real Prometheus, started and back-filled here.
 //!
 //! `source` asks the source alone; `serve` runs the binary between that Prometheus and a client that calls as KEDA does.
-//! `tls` is about certificates.
+//! `shared` is about queries that many targets share, `tls` about certificates.
 //! `faults` holds what a real server cannot be made to show, against a server that lies on purpose. Everything that needs
 //! a Prometheus lives in this one binary, so that its harness has no unused half.
 
@@ -12,6 +12,8 @@ mod faults;
 mod serve;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod shared;
 #[cfg(test)]
 mod source;
 #[cfg(test)]
@@ -28,6 +30,7 @@ fn demand(query: &str) -> Demand {
     Demand {
         source: "main".to_owned(),
         query: query.to_owned(),
+        label: None,
         step: Step::MINUTE,
         settle_lag: Duration::from_secs(60),
         history: Duration::from_secs(21 * 86_400),

@@ -31,6 +31,7 @@ pub(crate) fn target(name: &str) -> Arc<Target> {
         demand: Demand {
             source: "main".into(),
             query: "sum(rate(payment_transactions_total[2m]))".into(),
+            label: None,
             step: Step::MINUTE,
             settle_lag: seconds(60),
             history: seconds(15 * 86_400),

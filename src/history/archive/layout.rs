@@ -25,7 +25,7 @@ pub(super) fn target_folder(target: &str) -> Path {
 
 /// The folder of one history: another query or another step is another history.
 pub(super) fn demand_folder(target: &str, demand: &Demand) -> Path {
-    let text = format!("{}\n{}", demand.step.seconds(), demand.query);
+    let text = format!("{}\n{}", demand.step.seconds(), demand.measured());
     // The letter keeps tools that guess types from taking the digits for a number.
     Path::from_iter([format!("target={target}"), format!("demand=q{:016x}", fnv(text.bytes()))])
 }

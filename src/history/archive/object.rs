@@ -87,7 +87,7 @@ pub(super) fn encode_as(version: u32, target: &Target, series: &Series) -> Resul
     let mut metadata: Vec<(&str, String)> = vec![
         (VERSION, version.to_string()),
         (TARGET, target.name.to_string()),
-        (QUERY, target.demand.query.clone()),
+        (QUERY, target.demand.measured()),
         (STEP, step.seconds().to_string()),
         (UNIT, target.demand.unit.clone()),
         (ZONE, target.timezone.name().to_owned()),
@@ -149,7 +149,7 @@ pub(super) fn decode(bytes: Bytes, demand: &Demand, slots: &Range<Slot>) -> Resu
         Ok(found) if found > FORMAT_VERSION => return Err(Unreadable::Newer { found }),
         _ => return Err(corrupt(format!("{:?} is no format", shortened(named(VERSION)?)))),
     };
-    if named(STEP)? != step.seconds().to_string() || named(QUERY)? != demand.query {
+    if named(STEP)? != step.seconds().to_string() || named(QUERY)? != demand.measured() {
         return Err(corrupt(format!("it is about another query or step: {:?}", shortened(named(QUERY)?))));
     }
     let expected = usize::try_from(slots.end.since(slots.start)).unwrap_or(0);
@@ -284,6 +284,7 @@ pub(super) fn test_target() -> Target {
         demand: Demand {
             source: "main".into(),
             query: "sum(rate(payment_transactions_total[2m]))".into(),
+            label: None,
             step: Step::try_new(minutes(60)).unwrap(),
             settle_lag: minutes(2),
             history: minutes(15 * 1440),
@@ -344,6 +345,10 @@ mod tests {
         let other = Demand { query: "up".into(), ..target().demand };
         let complaint = decode(bytes.clone(), &other, &slots).unwrap_err().to_string();
         assert!(complaint.contains("another query"), "{complaint}");
+        let label = crate::engine::Label { name: "app".into(), content: "ledger".into() };
+        let other = Demand { label: Some(label), ..target().demand };
+        let complaint = decode(bytes.clone(), &other, &slots).unwrap_err().to_string();
+        assert!(complaint.contains("another query"), "of another series: {complaint}");
         let shifted = slots.start.next()..slots.end.next();
         let complaint = decode(bytes.clone(), &target().demand, &shifted).unwrap_err().to_string();
         assert!(complaint.contains("where slot_end"), "{complaint}");

@@ -1,7 +1,9 @@
 //! From the bytes of an answer to numbers on instants. Strangers write these bytes: nothing in here panics on them.
+//!
+//! [`read`] wants one series, [`read_table`] one for each content of a label. Both are as strict about everything else.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -64,6 +66,17 @@ pub(super) struct Answer {
     pub(super) doubts: Doubts,
 }
 
+/// What came back of a query that gives a series for each content of a label.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Table {
+    /// By the label's content: the loads, or why that content has none.
+    pub(super) columns: HashMap<String, Result<Loads, Error>>,
+    /// How many instants were asked for.
+    pub(super) instants: usize,
+    /// What is doubtful about all of them.
+    pub(super) doubts: Doubts,
+}
+
 /// Reads an answer of one series that came with a 200.
 pub(super) fn read(body: &[u8], question: &Question<'_>) -> Result<Answer, Error> {
     let (all, mut doubts) = series(body, question)?;
@@ -77,6 +90,39 @@ pub(super) fn read(body: &[u8], question: &Question<'_>) -> Result<Answer, Error
         series.place(&mut loads, question, &mut doubts)?;
     }
     Ok(Answer { loads, doubts })
+}
+
+/// Reads an answer of many series that came with a 200, and tells them apart by `label`.
+pub(super) fn read_table(body: &[u8], question: &Question<'_>, label: &str) -> Result<Table, Error> {
+    let (all, mut doubts) = series(body, question)?;
+    let mut by_content: BTreeMap<&str, Vec<&OneSeries<'_>>> = BTreeMap::new();
+    for series in &all {
+        if let Some(content) = series.metric.get(label) {
+            by_content.entry(content).or_default().push(series);
+        }
+    }
+    if by_content.is_empty() && !all.is_empty() {
+        let (query, count) = (excerpt(question.query), all.len());
+        return Err(Error::NoLabel { query, count, label: label.to_owned() });
+    }
+    let instants = usize::try_from(question.when.count()).unwrap_or_default();
+    let mut columns = HashMap::with_capacity(by_content.len());
+    for (content, same) in by_content {
+        let column = if let [series] = same.as_slice() {
+            let mut loads = vec![None; instants];
+            series.place(&mut loads, question, &mut doubts)?;
+            Ok(loads)
+        } else {
+            Err(Error::Ambiguous {
+                query: excerpt(question.query),
+                count: same.len(),
+                label: label.to_owned(),
+                differing: differing_labels(&same),
+            })
+        };
+        columns.insert(content.to_owned(), column);
+    }
+    Ok(Table { columns, instants, doubts })
 }
 
 /// The series of an answer, whatever kind of answer it is.
@@ -356,6 +402,34 @@ mod tests {
     }
 
     #[test]
+    fn a_table_has_a_column_for_each_content_of_the_label() {
+        let body = matrix(
+            r#"[{"metric":{"app":"api"},"values":[[6060,"1"],[6180,"3"]]},
+                {"metric":{"app":"ledger","zone":"a"},"values":[[6060,"4"]]},
+                {"metric":{"app":"ledger","zone":"b"},"values":[[6060,"-5"]]},
+                {"metric":{"app":"refunds"},"values":[[6120,"-6"]]},
+                {"metric":{"job":"no such label"},"values":[[6060,"7"]]}]"#,
+        );
+        let table = read_table(body.as_bytes(), &range(3), "app").unwrap();
+        assert_eq!((table.columns.len(), table.instants, table.doubts.negative), (3, 3, 1));
+        let column = |name: &str| table.columns[name].as_ref().unwrap().clone();
+        let api: Vec<_> = column("api").iter().map(|load| load.map(Load::get)).collect();
+        assert_eq!(api, [Some(1.0), None, Some(3.0)]);
+        assert_eq!(column("refunds"), [None, None, None]);
+        assert_eq!(
+            table.columns["ledger"].as_ref().unwrap_err().to_string(),
+            r#"the query "sum(x)" gives 2 series of one app that differ in zone; write sum by (app) (...)"#
+        );
+        let error = read_table(body.as_bytes(), &range(3), "deployment").unwrap_err().to_string();
+        assert!(
+            error.contains("none of the 5 series") && error.contains("sum by (deployment) (...)"),
+            "{error}"
+        );
+        let nothing = read_table(matrix("[]").as_bytes(), &range(3), "app").unwrap();
+        assert_eq!((nothing.columns.len(), nothing.instants), (0, 3));
+    }
+
+    #[test]
     fn what_is_no_load_is_named_with_its_remedy() {
         let histogram = matrix(r#"[{"metric":{},"histograms":[[6060,{"count":"3","sum":"1"}]]}]"#);
         assert!(complaint_about(&histogram, &range(1)).contains("histogram_count(rate(...))"));
@@ -406,6 +480,7 @@ mod tests {
                     prop_assert_eq!(answer.loads.len(), 3);
                 }
                 let _ = (read(&body, &instant()), complaint(&body));
+                let _ = (read_table(&body, &instant(), "a"), read_table(&body, &range(3), "a"));
             }
         }
     }

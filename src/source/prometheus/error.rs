@@ -205,10 +205,37 @@ pub enum Error {
         /// The names of some labels in which they differ, as a phrase.
         differing: String,
     },
+    /// Series are told apart by a label that none of them has.
+    #[error(
+        "none of the {count} series of the query {query:?} has the label {label:?}; \
+             write sum by ({label}) (...), or correct the demand's `by`"
+    )]
+    NoLabel {
+        /// The query, shortened.
+        query: String,
+        /// How many series.
+        count: usize,
+        /// The label.
+        label: String,
+    },
+    /// Two series have the same content of the label that should tell them apart.
+    #[error(
+        "the query {query:?} gives {count} series of one {label}{differing}; write sum by ({label}) (...)"
+    )]
+    Ambiguous {
+        /// The query, shortened.
+        query: String,
+        /// How many series.
+        count: usize,
+        /// The label.
+        label: String,
+        /// The names of some other labels in which they differ, as a phrase.
+        differing: String,
+    },
     /// Our own limit of calls per second leaves no turn in time.
     #[error(
         "{url} is asked {per_second} times a second and the next turn is not within {after:?}; \
-             raise the source's queriesPerSecond"
+             raise the source's queriesPerSecond, or let targets share a query with `by`"
     )]
     Throttled {
         /// The address.
@@ -217,6 +244,14 @@ pub enum Error {
         per_second: u32,
         /// The time it had.
         after: Duration,
+    },
+    /// A call that several targets wait for came to nothing.
+    #[error(
+        "the call to {url} that several targets wait for was given up; it is made again with the next tick"
+    )]
+    GivenUp {
+        /// The address.
+        url: String,
     },
     /// The server moved the instants.
     #[error(

@@ -6,7 +6,7 @@
 //! * **A hole is missing.** NaN, an infinity, a negative number, an empty answer and an absent instant are all `None`,
 //!   never 0. `0/0` is what a ratio gives while nobody pays; a zero there would scale a payments service to its minimum.
 //! * **One series for a target.** A query that gives two is refused, not summed: adding quantiles or gauges by accident is
-//!   silent.
+//!   silent. Where a query gives one for each target, a label tells them apart, and the query is asked once for all.
 //! * **Doubtful is said to be so.** Warnings and partial answers reach the engine with the measurements.
 //! * **Only what was asked for.** An instant off the grid is an error, for a server that shifts time answers another
 //!   question. Chunks lie on the grid, end to end, so caches can help and no edge comes twice.
@@ -32,11 +32,13 @@
 //! | `VictoriaMetrics`, cluster | `http://vmselect:8481/select/0/prometheus` | the same |
 //! | Google Managed Prometheus | `https://monitoring.googleapis.com/v1/projects/P/location/global/prometheus` | |
 //!
-//! It refuses to cache, to remember and to interpret measurements: that is the engine's and the history's work.
+//! It refuses to keep measurements longer than it takes to hand them to all who share a query, and to interpret them: that
+//! is the history's and the engine's work.
 
 mod answer;
 mod client;
 mod error;
+mod groups;
 mod settings;
 mod sizes;
 mod source;

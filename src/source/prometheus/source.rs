@@ -1,17 +1,23 @@
-//! The engine's port.
+//! The engine's port: a target's own query is asked for it alone, a shared one once for all that share it.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Doubts, When, read};
 use super::client::Api;
+use super::error::excerpt;
+use super::groups::{Groups, Span};
 use super::{Error, Settings};
-use crate::engine::{Demand, Measured, MetricSource, Sample};
+use crate::engine::{Demand, Label, Measured, MetricSource, Sample};
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::Load;
 
 /// One Prometheus server, or what speaks like one.
 pub struct Source {
-    api: Api,
+    api: Arc<Api>,
+    groups: Groups,
 }
 
 impl Source {
@@ -23,7 +29,8 @@ impl Source {
     /// # Panics
     /// When no TLS provider has been installed; `main` does that first.
     pub fn try_new(settings: Settings) -> Result<Self, Error> {
-        Ok(Self { api: Api::try_new(settings)? })
+        let api = Arc::new(Api::try_new(settings)?);
+        Ok(Self { groups: Groups::new(Arc::clone(&api)), api })
     }
 
     /// The samples of one series, chunk by chunk.
@@ -49,6 +56,59 @@ impl Source {
         self.api.tell(query, doubts);
         Ok(samples)
     }
+
+    /// The samples of the series that belongs to `label`, table by table.
+    async fn range_of_many(
+        &self,
+        demand: &Demand,
+        label: &Label,
+        (from, until): (Slot, Slot),
+        doubts: &mut Doubts,
+    ) -> Result<Vec<Sample>, Error> {
+        let mut samples = Vec::new();
+        let mut begin = from;
+        while begin < until {
+            let table = self.groups.ask(demand, &label.name, Span::Range { from: begin, until }).await?;
+            let end = table.until().min(until);
+            let place = |slot: Slot| usize::try_from(slot.since(table.from)).unwrap_or_default();
+            match table.columns.get(&label.content) {
+                Some(Ok(column)) => {
+                    samples.extend(sampled(demand.step, begin, &column[place(begin)..place(end)]));
+                }
+                Some(Err(error)) => return Err(error.clone()),
+                None => samples.extend(sampled(demand.step, begin, &vec![None; place(end) - place(begin)])),
+            }
+            doubts.append(&table.doubts);
+            begin = end;
+        }
+        Ok(samples)
+    }
+}
+
+/// How many slots targets read in step with each other. A longer span is read for a model, of which each target has its
+/// own at a time of its own.
+fn most_in_step(demand: &Demand) -> i64 {
+    demand.step.slots_in(demand.recent_span()).saturating_add(1)
+}
+
+/// The shared query with the one series that belongs to `label`. The server works for all of them still, but eight weeks
+/// of a thousand series are not carried here for the sake of one.
+fn alone(query: &str, Label { name, content }: &Label) -> String {
+    // `$` begins a reference to the regular expression, which is empty here.
+    let content = content.replace('$', "$$").replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    // A query may end in a comment.
+    format!("({query}\n) and on ({name}) label_replace(vector(1), \"{name}\", \"{content}\", \"\", \"\")")
+}
+
+/// An error in the words of the query that the operator wrote.
+fn of_shared_query(error: Error, demand: &Demand, label: &Label) -> Error {
+    match error {
+        Error::ManySeries { count, differing, .. } => {
+            let (query, label) = (excerpt(&demand.query), label.name.clone());
+            Error::Ambiguous { query, count, label, differing }
+        }
+        error => error,
+    }
 }
 
 /// Loads of consecutive slots, with their instants.
@@ -64,12 +124,20 @@ impl MetricSource for Source {
     /// the server finds that too much.
     async fn range(&self, demand: &Demand, from: Slot, until: Slot) -> Result<Measured<Vec<Sample>>, Error> {
         let mut doubts = Doubts::default();
-        let samples = self.range_of_one(demand, (from, until), &mut doubts).await?;
+        let samples = match &demand.label {
+            None => self.range_of_one(demand, (from, until), &mut doubts).await?,
+            Some(label) if until.since(from) > most_in_step(demand) => {
+                let alone = Demand { query: alone(&demand.query, label), ..demand.clone() };
+                let samples = self.range_of_one(&alone, (from, until), &mut doubts).await;
+                samples.map_err(|error| of_shared_query(error, demand, label))?
+            }
+            Some(label) => self.range_of_many(demand, label, (from, until), &mut doubts).await?,
+        };
         Ok(Measured { measured: samples, degraded: doubts.phrase() })
     }
 
-    /// The sample at `at`, within the smaller of `patience` and the timeout of the settings, waiting for a seat and for a turn
-    /// included.
+    /// The sample at `at`, within the smaller of `patience` and the timeout of the settings, waiting for a seat, for a turn
+    /// and for whoever asked first included.
     async fn instant(
         &self,
         demand: &Demand,
@@ -77,10 +145,37 @@ impl MetricSource for Source {
         patience: Duration,
     ) -> Result<Measured<Sample>, Error> {
         let budget = patience.min(self.api.settings.timeout);
-        let body = self.api.instant(&demand.query, demand.step, at, budget).await?;
-        let answer = read(&body, &self.api.question(&demand.query, demand.step, When::Instant(at)))?;
-        self.api.tell(&demand.query, &answer.doubts);
-        let load = answer.loads.first().copied().flatten();
-        Ok(Measured { measured: Sample { at, load }, degraded: answer.doubts.phrase() })
+        let Some(label) = &demand.label else {
+            let body = self.api.instant(&demand.query, demand.step, at, budget).await?;
+            let answer = read(&body, &self.api.question(&demand.query, demand.step, When::Instant(at)))?;
+            self.api.tell(&demand.query, &answer.doubts);
+            let load = answer.loads.first().copied().flatten();
+            return Ok(Measured { measured: Sample { at, load }, degraded: answer.doubts.phrase() });
+        };
+        let asked = self.groups.ask(demand, &label.name, Span::Instant { at, patience: budget });
+        let table = timeout_at(Instant::now() + budget, asked)
+            .await
+            .map_err(|_| Error::Timeout { url: self.api.shown(), after: budget })??;
+        let load = match table.columns.get(&label.content) {
+            Some(Ok(column)) => column.first().copied().flatten(),
+            Some(Err(error)) => return Err(error.clone()),
+            None => None,
+        };
+        Ok(Measured { measured: Sample { at, load }, degraded: table.doubts.phrase() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_that_holds_anything_is_quoted() {
+        let label = Label { name: "app".to_owned(), content: "a\"b\\c$1\n".to_owned() };
+        assert_eq!(
+            alone("x # all", &label),
+            r#"(x # all
+) and on (app) label_replace(vector(1), "app", "a\"b\\c$$1\n", "", "")"#
+        );
     }
 }
