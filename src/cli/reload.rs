@@ -48,14 +48,15 @@ impl Metrics {
 pub(super) struct Watched {
     path: PathBuf,
     bytes: Option<Vec<u8>>,
-    in_force: Config,
+    /// What listeners and archive were made from; they stay as they are.
+    started_with: Config,
     metrics: Metrics,
 }
 
 impl Watched {
-    /// Watches `path`, which has just been read as `in_force`.
-    pub(super) async fn new(path: &Path, in_force: Config, metrics: Metrics) -> Self {
-        Self { path: path.to_owned(), bytes: read(path).await, in_force, metrics }
+    /// Watches `path`, which has just been read as `started_with`.
+    pub(super) async fn new(path: &Path, started_with: Config, metrics: Metrics) -> Self {
+        Self { path: path.to_owned(), bytes: read(path).await, started_with, metrics }
     }
 
     /// Waits until the file is another one than before.
@@ -78,7 +79,7 @@ impl Watched {
         let applied = loaded.and_then(|config| Ok((crew.apply(&config)?, config)));
         let outcome = match applied {
             Ok((change, config)) => {
-                self.accepted(&change, config, board);
+                self.accepted(&change, &config, board);
                 "ok"
             }
             Err(error) => {
@@ -89,16 +90,15 @@ impl Watched {
         self.metrics.reloads.get_or_create(&Outcome { outcome }).inc();
     }
 
-    fn accepted(&mut self, change: &Change, config: Config, board: &Board) {
+    fn accepted(&self, change: &Change, config: &Config, board: &Board) {
         let Change { kept, started, stopped } = *change;
         tracing::info!(path = %self.path.display(), kept, started, stopped, "a new configuration is in force");
-        let server = |config: &Config| (config.grpc.clone(), config.http, config.tls.clone());
-        if server(&config) != server(&self.in_force) {
-            tracing::warn!("a change of the section server takes effect when the process is started again");
+        let notice = waits_for_a_restart(&self.started_with, config);
+        if let Some(notice) = &notice {
+            tracing::warn!("{notice}");
         }
-        self.in_force = config;
         self.metrics.waiting.set(0);
-        board.set_notice(None);
+        board.set_notice(notice.map(Into::into));
     }
 
     fn refused(&self, error: &anyhow::Error, board: &Board) {
@@ -120,4 +120,49 @@ impl Watched {
 /// The file's content, if it can be read.
 async fn read(path: &Path) -> Option<Vec<u8>> {
     tokio::fs::read(path).await.ok()
+}
+
+/// What of a configuration is not in force before the process is started again, for people; `None` when all of it is.
+fn waits_for_a_restart(started_with: &Config, now: &Config) -> Option<String> {
+    let server = |config: &Config| (config.grpc.clone(), config.http, config.tls.clone());
+    let changed =
+        [("server", server(started_with) != server(now)), ("history", started_with.history != now.history)];
+    let sections: Vec<&str> = changed.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect();
+    (!sections.is_empty()).then(|| {
+        format!(
+            "changed in the configuration, and in force when the process is started again: {}",
+            sections.join(", ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(more: &str) -> Config {
+        let text = format!(
+            "{more}
+sources: {{ main: {{ prometheus: {{ url: 'http://127.0.0.1:9' }} }} }}
+targets:
+  api:
+    scaledObject: payments/api
+    demand: {{ source: main, query: up }}
+    capacity: {{ perReplica: 120 }}
+    replicas: {{ min: 3, max: 200 }}
+    timezone: UTC
+"
+        );
+        config::parse("tidetable.yaml", &text).unwrap()
+    }
+
+    #[test]
+    fn what_only_a_restart_puts_into_force_is_named_and_compared_with_the_start() {
+        let plain = config("");
+        let archived = config("history: { archive: file:///var/lib/tidetable }");
+        let elsewhere = config("server: { http: '127.0.0.1:8090' }");
+        assert_eq!(waits_for_a_restart(&plain, &plain), None);
+        assert!(waits_for_a_restart(&plain, &archived).unwrap().ends_with(": history"));
+        assert!(waits_for_a_restart(&archived, &elsewhere).unwrap().ends_with(": server, history"));
+    }
 }
