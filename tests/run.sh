@@ -96,13 +96,6 @@ say 'lints'
 cargo clippy --all-targets --locked -- -D warnings
 say 'tests'
 cargo nextest run --locked
-if [ -d ../shared/data/hpa ]; then
-  say 'recorded decisions of the genuine HPA'
-  TIDETABLE_HPA_RECORDINGS="$(cd ../shared/data/hpa && pwd)" \
-    cargo nextest run --locked --test simulate_hpa --run-ignored ignored-only
-else
-  say 'NOT RUN: the recorded decisions of the genuine HPA are not at ../shared/data/hpa'
-fi
 say 'examples in the documentation'
 cargo test --doc --locked
 say 'all is well'

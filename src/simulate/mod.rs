@@ -1,18 +1,20 @@
 //! Kubernetes as far as replicas are concerned, and payment traffic to try it on; pure and seeded.
 //!
-//! [`Hpa`] walks replicas as the real controller does under KEDA, [`Pods`] become ready after a start-up time,
-//! [`Traffic`] is what they must bear, [`Reactive`] is what most people run today, and a [`Tally`] says what either way
+//! [`Hpa`] walks replicas as the real controller does, [`Keda`] stands between it and a scaler, [`Pods`] become ready
+//! after a start-up time, [`Traffic`] is what they must bear, [`Reactive`] is what most people run today, and a [`Tally`] says what either way
 //! of scaling cost. Nothing here reads a clock, waits or draws chance without a seed: the same arguments give the same
 //! day, in any order of asking.
 
 mod chance;
 pub mod hpa;
+pub mod keda;
 mod pods;
 mod reactive;
 pub mod tally;
 pub mod traffic;
 
 pub use hpa::Hpa;
+pub use keda::Keda;
 pub use pods::{Pods, StartUp};
 pub use reactive::Reactive;
 pub use tally::Tally;
