@@ -17,6 +17,7 @@
 //! |---|---|---|
 //! | [`units`], [`time`] | loads that cannot be NaN; slots aligned to the epoch; the customers' wall clock | |
 //! | [`series`] | load on a grid, in which a hole is a hole | the above |
+//! | [`calendar`] | business days, exchange sessions, pay days and planned events, by the wall clock | the above |
 //! | [`forecast`] | quantiles of demand up to 48 h ahead | the above |
 //! | [`plan`] | the replicas that the coming lead-time window needs | the above |
 //! | [`guard`] | the staleness ladder, holds, floors and bounds, each with a name | the above |
@@ -49,6 +50,7 @@
 //!
 //! Read [`decision::decide`], then [`guard::apply`], then [`forecast::Weekly`]. To see it move, run `tidetable demo`.
 
+pub mod calendar;
 pub mod decision;
 pub mod forecast;
 pub mod guard;
