@@ -7,7 +7,9 @@ use std::sync::Arc;
 use chrono::{Datelike, NaiveDate, Weekday};
 use chrono_tz::Tz;
 
+use super::agenda::Calendar;
 use super::event::Event;
+use super::rule::shifted;
 use super::window::Window;
 use crate::time::Timestamp;
 
@@ -38,13 +40,20 @@ pub struct Day {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Almanac {
     timezone: Tz,
+    calendars: Arc<[Arc<Calendar>]>,
     events: Arc<[Event]>,
 }
 
 impl Almanac {
     /// An almanac that knows the days of the week and nothing else.
     pub fn none(timezone: Tz) -> Self {
-        Self { timezone, events: Arc::default() }
+        Self { timezone, calendars: Arc::default(), events: Arc::default() }
+    }
+
+    /// The same with `calendars`, which replace those it had. Of two that name one day the earlier one names it.
+    #[must_use]
+    pub fn with_calendars(self, calendars: impl IntoIterator<Item = Arc<Calendar>>) -> Self {
+        Self { calendars: calendars.into_iter().collect(), ..self }
     }
 
     /// The same with `events`, which replace those it had.
@@ -58,18 +67,75 @@ impl Almanac {
         self.timezone
     }
 
+    /// The calendars it listens to.
+    pub fn calendars(&self) -> &[Arc<Calendar>] {
+        &self.calendars
+    }
+
+    /// The events it listens to, those called off included.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
     /// What it says about `span`: every window that touches it, and its local dates.
     pub fn over(&self, span: Range<Timestamp>) -> Outlook {
         let events = self.events.iter().filter_map(Event::window);
-        let mut windows: Vec<_> = events.filter(|window| window.touches(span.start, span.end)).collect();
+        let events = events.filter(|window| window.touches(span.start, span.end));
+        let recurring = self.calendars.iter().flat_map(|calendar| calendar.windows(&span));
+        let mut windows: Vec<_> = events.chain(recurring).collect();
         windows.sort_by(|a, b| (a.from, &a.name).cmp(&(b.from, &b.name)));
-        Outlook { special: BTreeMap::new(), windows: windows.into() }
+        Outlook { weekend: self.weekend(), special: self.special(&span), windows: windows.into() }
+    }
+
+    /// The days of rest are those of the first calendar that has some.
+    fn weekend(&self) -> Vec<Weekday> {
+        const USUAL: [Weekday; 2] = [Weekday::Sat, Weekday::Sun];
+        let days = self.calendars.iter().find_map(|calendar| calendar.days.as_ref());
+        days.map_or_else(
+            || USUAL.to_vec(),
+            |days| {
+                let week = Weekday::Mon.num_days_from_monday()..7;
+                let week = week.filter_map(|day| Weekday::try_from(u8::try_from(day).ok()?).ok());
+                week.filter(|weekday| days.rests(*weekday)).collect()
+            },
+        )
+    }
+
+    /// Holidays and half days by local date.
+    fn special(&self, span: &Range<Timestamp>) -> BTreeMap<NaiveDate, Day> {
+        let local = |at: Timestamp| at.with_timezone(&self.timezone).date_naive();
+        // A trade date may be the day before or after, on this side of the world.
+        let (first, last) = (shifted(local(span.start), -2), shifted(local(span.end), 2));
+        let mut special: BTreeMap<NaiveDate, Day> = BTreeMap::new();
+        for calendar in self.calendars.iter() {
+            let Some(days) = &calendar.days else { continue };
+            let exchange = calendar.exchange.as_ref();
+            for date in first.iter_days().take_while(|date| *date <= last) {
+                let day = if let Some(name) = days.holiday(date) {
+                    Day { kind: DayKind::Holiday, name: Some(name.clone()) }
+                } else if exchange.is_some_and(|exchange| exchange.closes_early(date)) {
+                    Day { kind: DayKind::HalfDay, name: Some(calendar.name.clone()) }
+                } else {
+                    continue;
+                };
+                let civil = exchange.map_or(date, |exchange| exchange.civil_date(date, self.timezone));
+                let known = special.entry(civil).or_default();
+                // A holiday outdoes a half day; of two of a kind the calendar that was listed first names it.
+                if known.kind == DayKind::Working
+                    || known.kind == DayKind::HalfDay && day.kind == DayKind::Holiday
+                {
+                    *known = day;
+                }
+            }
+        }
+        special
     }
 }
 
 /// What an almanac says about a span, resolved to dates and instants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outlook {
+    weekend: Vec<Weekday>,
     /// Holidays and half days; all other dates follow from the day of the week.
     special: BTreeMap<NaiveDate, Day>,
     windows: Arc<[Window]>,
@@ -78,11 +144,10 @@ pub struct Outlook {
 impl Outlook {
     /// The kind of a local date in the target's zone. Dates outside the span are told by the day of the week alone.
     pub fn day(&self, date: NaiveDate) -> Day {
-        let by_weekday = || match date.weekday() {
-            Weekday::Sat | Weekday::Sun => Day { kind: DayKind::Weekend, name: None },
-            _ => Day::default(),
-        };
-        self.special.get(&date).cloned().unwrap_or_else(by_weekday)
+        if self.weekend.contains(&date.weekday()) {
+            return Day { kind: DayKind::Weekend, name: None };
+        }
+        self.special.get(&date).cloned().unwrap_or_default()
     }
 
     /// Every window that touches the span, ascending by `from`.

@@ -47,8 +47,8 @@ fn after_the_gap(local: NaiveDateTime, zone: Tz) -> Timestamp {
         high += TimeDelta::days(1);
     }
     // The wall clock crosses `local` once in between, by a jump: halve until the jump is found.
-    while high.clone() - low.clone() > TimeDelta::seconds(1) {
-        let middle = low.clone() + (high.clone() - low.clone()) / 2;
+    while high - low > TimeDelta::seconds(1) {
+        let middle = low + (high - low) / 2;
         let middle = zone.from_utc_datetime(&whole_second(middle.naive_utc()));
         if middle.naive_local() < local { low = middle } else { high = middle }
     }
