@@ -59,43 +59,71 @@ pub struct Complaint {
     pub message: String,
 }
 
-/// Everything that is wrong with one configuration file, in the order of its lines.
+/// Everything that is wrong with a configuration and the files it names: file by file, in the order of their lines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Complaints {
-    file: String,
-    all: Vec<Complaint>,
+    files: Vec<(String, Vec<Complaint>)>,
 }
 
 impl Complaints {
     /// The complaints about the file that is called `file`; there is at least one.
-    pub(super) fn new(file: &str, mut all: Vec<Complaint>) -> Self {
+    pub(super) fn new(file: &str, all: Vec<Complaint>) -> Self {
         assert!(!all.is_empty(), "nothing to complain of");
-        all.sort_by_key(|complaint| complaint.place);
-        Self { file: file.to_owned(), all }
+        let mut complaints = Self::none();
+        complaints.add(file, all);
+        complaints
+    }
+
+    /// Nothing is wrong so far. Not to be shown before something was added.
+    pub(super) fn none() -> Self {
+        Self { files: Vec::new() }
+    }
+
+    /// Adds what is wrong with the file that is called `file`, which may be nothing.
+    pub(super) fn add(&mut self, file: &str, mut all: Vec<Complaint>) {
+        if !all.is_empty() {
+            all.sort_by_key(|complaint| complaint.place);
+            self.files.push((file.to_owned(), all));
+        }
+    }
+
+    /// Adds what is wrong with other files.
+    pub(super) fn join(&mut self, other: Self) {
+        self.files.extend(other.files);
+    }
+
+    /// Itself as an error, unless nothing is wrong.
+    pub(super) fn into_result(self) -> Result<(), Self> {
+        if self.files.is_empty() { Ok(()) } else { Err(self) }
     }
 
     /// Each complaint.
     pub fn iter(&self) -> impl Iterator<Item = &Complaint> {
-        self.all.iter()
+        self.files.iter().flat_map(|(_, all)| all)
     }
 }
 
 impl fmt::Display for Complaints {
     /// One line per complaint: `file:line:column: key.path: what is wrong; what to do`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, complaint) in self.all.iter().enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "{}:", self.file)?;
-            if let Some(Place { line, column }) = complaint.place {
-                write!(f, "{line}:{column}:")?;
-            }
-            if !complaint.path.segments().is_empty() {
-                write!(f, " {}:", complaint.path)?;
-            }
-            write!(f, " {}", complaint.message)?;
+        let mut lines = self.files.iter().flat_map(|(file, all)| all.iter().map(move |one| (file, one)));
+        if let Some((file, first)) = lines.next() {
+            write_line(f, file, first)?;
         }
-        Ok(())
+        lines.try_for_each(|(file, complaint)| {
+            writeln!(f)?;
+            write_line(f, file, complaint)
+        })
     }
+}
+
+fn write_line(f: &mut fmt::Formatter<'_>, file: &str, complaint: &Complaint) -> fmt::Result {
+    write!(f, "{file}:")?;
+    if let Some(Place { line, column }) = complaint.place {
+        write!(f, "{line}:{column}:")?;
+    }
+    if !complaint.path.segments().is_empty() {
+        write!(f, " {}:", complaint.path)?;
+    }
+    write!(f, " {}", complaint.message)
 }

@@ -17,6 +17,7 @@ mod complaint;
 mod defaults;
 mod duration;
 mod history;
+mod models;
 mod nearest;
 mod node;
 mod raw;
@@ -34,8 +35,9 @@ use std::path::{Path, PathBuf};
 
 pub use complaint::{Complaint, Complaints, Place};
 pub use history::History;
+pub use models::{Library, ModelFile, ModelKind};
 pub(crate) use nearest::{listed, nearest};
-pub use schema::schema;
+pub use schema::{calendar_schema, profile_schema, schema};
 pub use server::{Listen, ListenError, Tls};
 pub use source::{Auth, ClientTls, Identity, Method, PrometheusSettings};
 pub(crate) use target::is_object_name;

@@ -5,13 +5,28 @@
 
 use serde_json::Value;
 
-use super::raw;
+use super::{models, raw};
 
 /// The schema, as one JSON document.
 pub fn schema() -> Value {
+    of::<raw::Config>()
+}
+
+/// The schema of a calendar in `models/calendars`, as one JSON document.
+pub fn calendar_schema() -> Value {
+    of::<models::raw::Calendar>()
+}
+
+/// The schema of a profile in `models/profiles`, as one JSON document.
+pub fn profile_schema() -> Value {
+    of::<models::raw::Profile>()
+}
+
+/// The schema of a raw type.
+pub(super) fn of<T: schemars::JsonSchema>() -> Value {
     let mut schema = schemars::generate::SchemaSettings::draft2020_12()
         .into_generator()
-        .into_root_schema_for::<raw::Config>()
+        .into_root_schema_for::<T>()
         .to_value();
     forbid_null(&mut schema);
     schema

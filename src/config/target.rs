@@ -4,10 +4,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono_tz::{TZ_VARIANTS, Tz};
-
 use super::checker::Checker;
 use super::complaint::KeyPath;
+use super::models::values;
 use super::nearest::{listed, nearest};
 use super::{defaults, duration, raw};
 use crate::decision::Policy;
@@ -65,7 +64,8 @@ pub(super) fn check(
     });
     let replicas = raw.replicas.as_ref().and_then(|raw| replicas(raw, &path.key("replicas"), checker));
     let lead_time = lead_time(raw.lead_time.as_deref(), &path.key("leadTime"), checker);
-    let timezone = raw.timezone.as_deref().and_then(|text| timezone(text, &path.key("timezone"), checker));
+    let timezone =
+        raw.timezone.as_deref().and_then(|text| values::timezone(text, &path.key("timezone"), checker));
     let quantile = match &raw.objective {
         Some(raw) => quantile(raw, &path.key("objective"), checker),
         None => Some(defaults::QUANTILE),
@@ -230,22 +230,6 @@ fn lead_time(text: Option<&str>, path: &KeyPath, checker: &mut Checker<'_>) -> O
         return None;
     }
     checker.duration(path, text, defaults::LEAD_TIME, &LEAD_TIMES)
-}
-
-fn timezone(text: &str, path: &KeyPath, checker: &mut Checker<'_>) -> Option<Tz> {
-    let zone = text.parse::<Tz>();
-    if zone.is_err() {
-        let names = || TZ_VARIANTS.iter().map(|zone| zone.name());
-        let of_city = |city: &str| names().find(|name| name.rsplit('/').next() == Some(city));
-        let city = |name: &'static str| name.rsplit('/').next().unwrap_or(name);
-        let meant = nearest(text, names()).or_else(|| nearest(text, names().map(city)).and_then(of_city));
-        let remedy = match meant {
-            Some(meant) => format!("did you mean {meant:?}?"),
-            None => "give an IANA zone such as America/New_York".to_owned(),
-        };
-        checker.complain(path, format!("there is no time zone {text:?}; {remedy}"));
-    }
-    zone.ok()
 }
 
 fn quantile(raw: &raw::Objective, path: &KeyPath, checker: &mut Checker<'_>) -> Option<Quantile> {

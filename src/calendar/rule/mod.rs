@@ -22,6 +22,7 @@ pub struct Rule {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Anchor {
+    Date(NaiveDate),
     EveryDay,
     EveryWeekday(Weekday),
     EveryWeeks { weeks: u32, from: NaiveDate },
@@ -77,6 +78,7 @@ impl Rule {
         let every =
             |start: NaiveDate, days: usize| start.iter_days().step_by(days).take_while(|d| *d <= until);
         let anchors: Vec<NaiveDate> = match &self.anchor {
+            Anchor::Date(date) => Some(*date).filter(within).into_iter().collect(),
             Anchor::EveryDay => every(from, 1).collect(),
             Anchor::EveryWeekday(weekday) => every(on_or_after(from, *weekday), 7).collect(),
             Anchor::EveryWeeks { weeks, from: anchor } => {
@@ -189,6 +191,7 @@ mod tests {
         check("every 2 weeks from 2026-01-02", ("2025-12-01", "2025-12-31"), &["2025-12-05", "2025-12-19"]);
         check("Monday on or before 24 May", year, &["2026-05-18"]);
         check("Saturday on or after 31 October", year, &["2026-10-31"]);
+        check("2026-12-24", year, &["2026-12-24"]);
         check("vernal equinox", year, &["2026-03-20"]);
         check("autumnal equinox", year, &["2026-09-23"]);
     }

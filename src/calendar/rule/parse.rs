@@ -74,6 +74,7 @@ fn anchor<'a>(words: &[&'a str]) -> Result<Anchor, Stranger<'a>> {
             let months = months(rest)?;
             Ok(Anchor::DayOfMonth { day: day_of(day, months)?, months, when_short: WhenShort::LastDay })
         }
+        [date] if date.parse::<NaiveDate>().is_ok() => date.parse().map(Anchor::Date).map_err(|_| *date),
         [nth] => Ok(Anchor::DayOfMonth {
             day: ordinal(nth, 31)?,
             months: Months::ALL,
