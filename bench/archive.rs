@@ -50,7 +50,7 @@ fn mean_size(folder: &Path, prefix: &str) -> (usize, u64) {
 
 fn main() {
     let target = config::parse("bench.yaml", CONFIG).expect("a configuration").targets.remove(0);
-    let step = target.demand.step;
+    let step = target.demands[0].step;
     let mut chance = rand_pcg::Pcg32::seed_from_u64(1);
     let first = Day::on("2025-11-01".parse().expect("a date")).expect("a day");
     let days: Vec<Series> = std::iter::successors(Some(first), |day| Some(day.next()))
@@ -89,22 +89,28 @@ fn main() {
     let archive = Archive::try_new(scratch.path(), Duration::from_secs(800 * 86_400)).expect("an archive");
     timed("days kept", || {
         for day in &days {
-            runtime.block_on(archive.keep(&target, day)).expect("kept");
+            runtime.block_on(archive.keep(&target, &target.demands[0], day)).expect("kept");
         }
     });
     timed("kept once more, all there already", || {
         for day in &days {
-            runtime.block_on(archive.keep(&target, day)).expect("kept");
+            runtime.block_on(archive.keep(&target, &target.demands[0], day)).expect("kept");
         }
     });
     let mut folders = std::fs::read_dir(scratch.path().join("target=payments-api")).expect("the folder");
     let folder = folders.find_map(Result::ok).expect("a history").path();
     let (from, until) = (days[0].first(), days[DAYS - 1].end());
-    let recall = || runtime.block_on(archive.recall(&target, from, until)).expect("recalled").samples.len();
+    let recall = || {
+        runtime
+            .block_on(archive.recall(&target, &target.demands[0], from, until))
+            .expect("recalled")
+            .samples
+            .len()
+    };
     timed("recalled from days", || assert_eq!(recall(), DAYS * 1_440));
     let (_, day_bytes) = mean_size(&folder, "day-");
     let now = first.start() + Duration::from_secs(86_400 * DAYS as u64);
-    timed("rolled up", || runtime.block_on(archive.tidy(&target, now)).expect("tidied"));
+    timed("rolled up", || runtime.block_on(archive.tidy(&target, &target.demands[0], now)).expect("tidied"));
     timed("recalled from months", || assert_eq!(recall(), DAYS * 1_440));
     let (months, month_bytes) = mean_size(&folder, "month-");
     println!(

@@ -42,11 +42,7 @@ fn history(step_seconds: u64, days: i64) -> Series {
 
 fn policy() -> Policy {
     Policy {
-        plan: plan::Options {
-            capacity: LoadPerReplica::try_new(60.0).expect("a capacity"),
-            lead_time: Duration::from_secs(120),
-            quantile: Quantile::P95,
-        },
+        plan: plan::Options { lead_time: Duration::from_secs(120), quantile: Quantile::P95 },
         guard: guard::Options {
             min: Replicas(3),
             max: Replicas(200),
@@ -76,11 +72,17 @@ fn tick(criterion: &mut Criterion) {
         Weekly { timezone: Tz::America__New_York }.fit(&series, series.end()).expect("enough history");
     let now = series.step().start(series.end()) + Duration::from_secs(120);
     let live = Observation { at: now, load: Load::saturating(1_234.0) };
-    let (target, policy) = (Arc::from("payments-api"), policy());
+    let (target, demand, policy) = (Arc::from("payments-api"), Arc::from("tx"), policy());
     let mut group = criterion.benchmark_group("tick");
     group.bench_function("decide", |bench| {
-        let evidence =
-            Evidence { settled: &series, provisional: None, live: Some(live), model: Some(model.as_ref()) };
+        let evidence = [Evidence {
+            demand: &demand,
+            capacity: LoadPerReplica::try_new(60.0).expect("a capacity"),
+            settled: &series,
+            provisional: None,
+            live: Some(live),
+            model: Some(model.as_ref()),
+        }];
         bench.iter(|| decide(&target, now, black_box(&evidence), &policy, &State::default()))
     });
     group.bench_function("forecast of 48 h, 4 quantiles", |bench| {

@@ -2,16 +2,24 @@
 //!
 //! [`decide`] is what `serve`, `demo` and `backtest` run; they differ in where measurements come from and who says what
 //! time it is. The [`Decision`] is the one struct that log, RPC, pages and metrics show; nobody derives it anew.
+//!
+//! ```text
+//! a target's demands    evidence ─▶ claim ─┐  each with its own capacity, age, model and plan
+//!                       evidence ─▶ claim ─┼─▶ guard: the largest counts ─▶ decision
+//! ```
+//!
+//! Demands do not add up. Each says how many replicas it would take alone, and a pod that settles cards is as busy with
+//! requests per second as with bytes: the one that is scarce first decides.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::forecast::{Fitted, Known, Observation};
-use crate::guard::{self, Applied, Freshness, Rung, Situation};
+use crate::guard::{self, Applied, Freshness, Rung, Situation, Standing};
 use crate::plan::{self, Plan};
 use crate::series::Series;
 use crate::time::Timestamp;
-use crate::units::{Load, Quantile, Replicas};
+use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
 /// Decisions are made on instants that are multiples of this since the epoch, so that every replica makes the same ones.
 pub const DECIDE_EVERY: Duration = Duration::from_secs(15);
@@ -29,9 +37,13 @@ pub struct Policy {
     pub guard: guard::Options,
 }
 
-/// What is known at the moment of a decision.
+/// One demand of a target at the moment of a decision: what it is, and what is known of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
+    /// What the demand is called.
+    pub demand: &'a Arc<str>,
+    /// What one replica bears of it, in its own unit.
+    pub capacity: LoadPerReplica,
     /// Demand that will not change any more.
     pub settled: &'a Series,
     /// The newest slot that has ended but may still change. It may only raise an answer.
@@ -42,14 +54,29 @@ pub struct Evidence<'a> {
     pub model: Option<&'a dyn Fitted>,
 }
 
-/// What one decision hands to the next: a fold over the last hold window, and nothing older but the newest measurement.
+/// What one decision hands to the next: a fold over the last hold window, and nothing older but the newest measurements.
 ///
 /// A replica that starts now folds that window from the source and then answers as one that has run for a month.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
-    /// The newest instant measurement so far: one query that fails makes nobody blind.
-    newest_live: Option<Observation>,
+    /// The newest instant measurement so far of each demand: one query that fails makes nobody blind.
+    newest_live: Vec<Option<Observation>>,
     guard: guard::State,
+}
+
+/// What one demand asks for, and from what.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// Which demand.
+    pub demand: Arc<str>,
+    /// Where this demand alone stands on the staleness ladder.
+    pub rung: Rung,
+    /// The newest measurement, however old.
+    pub observed: Option<Observation>,
+    /// What that measurement needs.
+    pub reactive_need: Option<Replicas>,
+    /// The plan, also while it is not followed. While measurements are stale it is read at a raised quantile.
+    pub plan: Option<Plan>,
 }
 
 /// What was decided, from what, and why.
@@ -61,36 +88,62 @@ pub struct Decision {
     pub at: Timestamp,
     /// From when on this is the answer.
     pub effective_from: Timestamp,
-    /// Where on the staleness ladder.
+    /// Where on the staleness ladder: the lowest rung of a demand that can say anything.
     pub rung: Rung,
-    /// The newest measurement, however old.
-    pub observed: Option<Observation>,
-    /// What that measurement needs.
-    pub reactive_need: Option<Replicas>,
-    /// The plan, also while it is not followed.
-    pub plan: Option<Plan>,
+    /// What each demand asks for, in the order of the configuration.
+    pub claims: Vec<Claim>,
     /// Each rule that changed the number, in order.
     pub applied: Vec<Applied>,
     /// What is allowed, and answered; `None` when no number is honest.
     pub guarded: Option<Replicas>,
 }
 
-/// Decides at `now`. The second result is the state for the next decision.
+/// Decides at `now` for a target with the demands of `evidence`, always the same ones in the same order. The second result
+/// is the state for the next decision.
 pub fn decide(
     target: &Arc<str>,
     now: Timestamp,
-    evidence: &Evidence<'_>,
+    evidence: &[Evidence<'_>],
     policy: &Policy,
     state: &State,
 ) -> (Decision, State) {
-    let live = newer(evidence.live, state.newest_live);
-    let newest = newest(evidence, live);
-    let freshness = Freshness::of(newest, now, policy.guard.stale_after);
-    let reactive_need = newest.map(|observation| Replicas::bearing(observation.load, policy.plan.capacity));
+    let remembered = state.newest_live.iter().copied().chain(std::iter::repeat(None));
+    let newest_live: Vec<_> =
+        evidence.iter().zip(remembered).map(|(evidence, before)| newer(evidence.live, before)).collect();
+    let (claims, standings): (Vec<_>, Vec<_>) =
+        evidence.iter().zip(&newest_live).map(|(evidence, live)| claim(now, evidence, *live, policy)).unzip();
+
+    let situation = Situation { now, demands: &standings, options: &policy.guard };
+    let (ruling, guard) = guard::apply(&situation, &state.guard);
+    let decision = Decision {
+        target: Arc::clone(target),
+        at: now,
+        effective_from: now + PUBLISH_DELAY,
+        rung: ruling.rung,
+        claims,
+        applied: ruling.applied,
+        guarded: ruling.guarded,
+    };
+    (decision, State { newest_live, guard })
+}
+
+/// What one demand asks for, and how the guard sees it.
+fn claim<'a>(
+    now: Timestamp,
+    evidence: &Evidence<'a>,
+    live: Option<Observation>,
+    policy: &Policy,
+) -> (Claim, Standing<'a>) {
+    let capacity = evidence.capacity;
+    let observed = newest(evidence, live);
+    let freshness = Freshness::of(observed, now, policy.guard.stale_after);
+    let reactive_need = observed.map(|observation| Replicas::bearing(observation.load, capacity));
 
     let known = Known { settled: evidence.settled, origin: evidence.settled.end(), live };
     let plan_at = |quantile| {
-        evidence.model.and_then(|model| plan::for_lead_time(now, model, &known, &policy.plan, quantile))
+        evidence
+            .model
+            .and_then(|model| plan::for_lead_time(now, model, &known, capacity, &policy.plan, quantile))
     };
     let raised = Quantile::P99.get().max(policy.plan.quantile.get());
     let plan = plan_at(policy.plan.quantile);
@@ -99,27 +152,16 @@ pub fn decide(
         Freshness::Stale => Quantile::try_new(raised).ok().and_then(plan_at),
     };
 
-    let situation = Situation {
-        now,
+    let standing = Standing {
+        demand: evidence.demand,
         freshness,
         reactive_need,
         planned: plan.as_ref().map(|plan| plan.replicas),
         planned_raised: plan_raised.as_ref().map(|plan| plan.replicas),
-        options: &policy.guard,
     };
-    let (ruling, guard) = guard::apply(&situation, &state.guard);
-    let decision = Decision {
-        target: Arc::clone(target),
-        at: now,
-        effective_from: now + PUBLISH_DELAY,
-        rung: ruling.rung,
-        observed: newest,
-        reactive_need,
-        plan: plan_raised.or(plan),
-        applied: ruling.applied,
-        guarded: ruling.guarded,
-    };
-    (decision, State { newest_live: live, guard })
+    let rung = standing.rung(policy.guard.mode);
+    let plan = plan_raised.or(plan);
+    (Claim { demand: Arc::clone(evidence.demand), rung, observed, reactive_need, plan }, standing)
 }
 
 /// The later of two measurements.
@@ -147,9 +189,42 @@ impl Decision {
         self.guarded.map(|replicas| replicas > Replicas(0))
     }
 
-    /// Age of the newest measurement at the moment of the decision.
-    pub fn observed_age(&self) -> Option<Duration> {
-        self.observed.map(|observation| (self.at - observation.at).to_std().unwrap_or_default())
+    /// The claim whose newest measurement needs the most; the first of several that need as much. `None` when nothing was
+    /// ever measured.
+    pub fn needs_most(&self) -> Option<&Claim> {
+        self.largest(|claim| claim.reactive_need)
+    }
+
+    /// The claim whose plan wants the most; the first of several that want as much. `None` when there is no plan.
+    pub fn plans_most(&self) -> Option<&Claim> {
+        self.largest(|claim| claim.plan.as_ref().map(|plan| plan.replicas))
+    }
+
+    /// What the newest measurements need.
+    pub fn reactive_need(&self) -> Option<Replicas> {
+        self.needs_most().and_then(|claim| claim.reactive_need)
+    }
+
+    /// The plan that wants the most, also while it is not followed.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plans_most().and_then(|claim| claim.plan.as_ref())
+    }
+
+    /// The newest measurement of the demand that needs the most, however old.
+    pub fn observed(&self) -> Option<Observation> {
+        self.needs_most().and_then(|claim| claim.observed)
+    }
+
+    fn largest(&self, replicas: impl Fn(&Claim) -> Option<Replicas>) -> Option<&Claim> {
+        // `max_by_key` takes the last of equals.
+        self.claims.iter().rev().filter(|claim| replicas(claim).is_some()).max_by_key(|claim| replicas(claim))
+    }
+}
+
+impl Claim {
+    /// Age of the newest measurement at `now`.
+    pub fn observed_age(&self, now: Timestamp) -> Option<Duration> {
+        self.observed.map(|observation| (now - observation.at).to_std().unwrap_or_default())
     }
 
     /// The newest measured load.

@@ -31,8 +31,12 @@ targets:
     SMALLEST.replace(from, to)
 }
 
+fn parse(text: &str) -> Config {
+    config::parse("tidetable.yaml", text).expect("a sound configuration")
+}
+
 fn smallest() -> Config {
-    config::parse("tidetable.yaml", &smallest_with("", "")).expect("the smallest configuration")
+    parse(&smallest_with("", ""))
 }
 
 #[test]
@@ -42,7 +46,7 @@ fn the_example_is_accepted() {
     assert_eq!(names, ["payments-api", "settlement-worker"]);
     assert_eq!(config.targets[0].policy.plan.lead_time, Duration::from_secs(90));
     assert!((config.targets[0].policy.plan.quantile.get() - 0.951).abs() < 1e-3);
-    assert_eq!(config.targets[1].demand.source, "archive");
+    assert_eq!(config.targets[1].demands[0].source, "archive");
     let history = config.history.as_ref().expect("an archive");
     assert_eq!(history.archive, Path::new("/var/lib/tidetable"));
     assert_eq!(history.retention, Duration::from_secs(400 * 86_400));
@@ -177,6 +181,38 @@ fn each_value_of_a_source_and_of_a_shared_query_has_its_own_remedy() {
 }
 
 #[test]
+fn a_target_may_have_several_demands_with_capacities_of_their_own() {
+    let demands = "demand:
+      - { source: main, query: requests, name: requests, unit: rps, capacity: { perReplica: 50 } }
+      - { source: main, query: queued, step: 5m, unit: jobs }";
+    let config = parse(&smallest_with("demand: { source: main, query: up }", demands));
+    let target = &config.targets[0];
+    let said: Vec<_> =
+        target.demands.iter().map(|demand| (&*demand.name, demand.capacity.get(), &*demand.unit)).collect();
+    assert_eq!(said, [("requests", 50.0, "rps"), ("demand-2", 120.0, "jobs")]);
+    assert_eq!(target.policy.guard.stale_after, Duration::from_secs(900), "three of the coarsest step");
+    assert_eq!(parse(&config.effective()), config);
+}
+
+#[test]
+fn each_mistake_of_several_demands_has_its_own_remedy() {
+    let one = "demand: { source: main, query: up }";
+    let capacity = "capacity: { perReplica: 120 }\n";
+    let list =
+        |second: &str| format!("demand: [{{ source: main, query: up }}, {{ source: main, {second} }}]");
+    let mistakes = [
+        smallest_with(one, &list("query: up")),
+        smallest_with(one, &list("query: down, name: demand-1")),
+        smallest_with(one, &list("query: down, name: Down")),
+        smallest_with(one, &list("query: down, capacity: { perReplica: 0 }")),
+        smallest_with(one, &list("query: down, capacity: {}")),
+        smallest_with(one, &list("query: down, capacity: { perReplica: 1 }")).replace(capacity, "\n"),
+        smallest_with(capacity, "\n"),
+    ];
+    assert_snapshot!("remedies_of_demands", mistakes.map(|text| complaints(&text)).join("\n"));
+}
+
+#[test]
 fn a_source_may_say_everything_and_a_query_may_be_shared() {
     let text = smallest_with(
         "url: http://prometheus:9090",
@@ -186,7 +222,7 @@ fn a_source_may_say_everything_and_a_query_may_be_shared() {
     );
     let shared = "query: 'sum by (deployment) (rate(tx_total[2m]))', by: deployment";
     let config = config::parse("tidetable.yaml", &text.replace("query: up", shared)).expect("legal");
-    let label = config.targets[0].demand.label.as_ref().expect("a label");
+    let label = config.targets[0].demands[0].label.as_ref().expect("a label");
     assert_eq!((label.name.as_str(), label.content.as_str()), ("deployment", "api"), "the target's own name");
     let effective = config.effective();
     assert_snapshot!("effective_shared", effective);
@@ -345,7 +381,10 @@ proptest! {
                 prop_assert!(!config.targets.is_empty() && !config.sources.is_empty());
                 for target in &config.targets {
                     prop_assert!(target.policy.guard.min <= target.policy.guard.max);
-                    prop_assert!(config.sources.contains_key(&target.demand.source));
+                    prop_assert!(!target.demands.is_empty());
+                    for demand in &target.demands {
+                        prop_assert!(config.sources.contains_key(&demand.source));
+                    }
                 }
                 prop_assert_eq!(config::parse("effective.yaml", &config.effective()), Ok(config));
             }

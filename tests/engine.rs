@@ -11,7 +11,7 @@ use std::time::Duration;
 use tidetable::decision::{Decision, PUBLISH_DELAY, Policy};
 use tidetable::engine::{
     Board, Clock, DecisionLog, Demand, Ended, FitPool, Measured, MetricSource, Metrics, Sample, ScaledObject,
-    Shared, Target, Worker,
+    Shared, Supply, Target, Worker,
 };
 use tidetable::forecast::{HORIZON, Weekly};
 use tidetable::guard::{self, Mode, Rule, Rung};
@@ -61,15 +61,27 @@ struct Down;
 struct Source {
     mood: Mutex<Mood>,
     since: AtomicI64,
+    /// A query whose metric is not there from this second on.
+    gone: Mutex<Option<(&'static str, i64)>>,
 }
 
 impl Source {
     fn new(days: i64) -> Arc<Self> {
-        Arc::new(Self { mood: Mutex::new(Mood::Answers), since: AtomicI64::new(START - days * 86_400) })
+        Arc::new(Self {
+            mood: Mutex::new(Mood::Answers),
+            since: AtomicI64::new(START - days * 86_400),
+            gone: Mutex::new(None),
+        })
     }
 
     fn set(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
+    }
+
+    fn load_of(&self, demand: &Demand, at: Timestamp) -> Option<Load> {
+        let gone = *self.gone.lock().unwrap();
+        let gone = gone.is_some_and(|(query, since)| demand.query == query && at >= self::at(since));
+        self.load(at).filter(|_| !gone)
     }
 
     fn load(&self, at: Timestamp) -> Option<Load> {
@@ -100,7 +112,7 @@ impl MetricSource for Source {
         self.answer(|mood| {
             (from.0..until.0)
                 .map(|slot| demand.step.end(Slot(slot)))
-                .map(|at| Sample { at, load: self.load(at).filter(|_| mood != Mood::Empty) })
+                .map(|at| Sample { at, load: self.load_of(demand, at).filter(|_| mood != Mood::Empty) })
                 .collect()
         })
         .await
@@ -108,11 +120,11 @@ impl MetricSource for Source {
 
     fn instant(
         &self,
-        _: &Demand,
+        demand: &Demand,
         at: Timestamp,
         _: Duration,
     ) -> impl Future<Output = Result<Measured<Sample>, Down>> + Send {
-        self.answer(move |mood| Sample { at, load: self.load(at).filter(|_| mood != Mood::Empty) })
+        self.answer(move |mood| Sample { at, load: self.load_of(demand, at).filter(|_| mood != Mood::Empty) })
     }
 }
 
@@ -129,7 +141,8 @@ fn target(mode: Mode) -> Arc<Target> {
     Arc::new(Target {
         name: "payments-api".into(),
         scaled_object: ScaledObject { namespace: "payments".into(), name: "payments-api".into() },
-        demand: Demand {
+        demands: vec![Demand {
+            name: "demand".into(),
             source: "main".into(),
             query: "sum(rate(payment_transactions_total[2m]))".into(),
             label: None,
@@ -137,14 +150,11 @@ fn target(mode: Mode) -> Arc<Target> {
             settle_lag: Duration::from_secs(120),
             history: Duration::from_secs(21 * 86_400),
             unit: "tx/s".into(),
-        },
+            capacity: LoadPerReplica::try_new(20.0).unwrap(),
+        }],
         timezone: chrono_tz::UTC,
         policy: Policy {
-            plan: plan::Options {
-                capacity: LoadPerReplica::try_new(20.0).unwrap(),
-                lead_time: Duration::from_secs(120),
-                quantile: Quantile::P95,
-            },
+            plan: plan::Options { lead_time: Duration::from_secs(120), quantile: Quantile::P95 },
             guard: guard::Options {
                 min: Replicas(2),
                 max: Replicas(500),
@@ -155,6 +165,23 @@ fn target(mode: Mode) -> Arc<Target> {
         },
     })
 }
+
+/// The same with a second demand, of which a replica bears so much.
+fn target_with_queue(per_replica: f64) -> Arc<Target> {
+    let mut target = Arc::unwrap_or_clone(target(Mode::Active));
+    let queue = Demand {
+        name: "queue".into(),
+        query: QUEUE.into(),
+        step: Step::try_new(Duration::from_secs(300)).unwrap(),
+        unit: "jobs".into(),
+        capacity: LoadPerReplica::try_new(per_replica).unwrap(),
+        ..target.demands[0].clone()
+    };
+    target.demands.push(queue);
+    Arc::new(target)
+}
+
+const QUEUE: &str = "sum(queued_jobs)";
 
 type TestWorker = Worker<Source, Recent, Hand, Log, Archive>;
 type TestShared = Arc<Shared<Hand, Log, Archive>>;
@@ -180,9 +207,13 @@ fn worker_with(
         fits: FitPool::try_new().unwrap(),
         metrics: Metrics::default(),
     });
-    let history = Recent::new(target.demand.step, target.demand.recent_span());
-    let forecaster = Arc::new(Weekly { timezone: target.timezone });
-    (Worker::new(target, Arc::clone(source), history, forecaster, Arc::clone(&shared)), shared)
+    let supply = |demand: &Demand| Supply {
+        source: Arc::clone(source),
+        history: Recent::new(demand.step, demand.recent_span()),
+        forecaster: Arc::new(Weekly { timezone: target.timezone }),
+    };
+    let supplies: Vec<_> = target.demands.iter().map(supply).collect();
+    (Worker::new(target, supplies, Arc::clone(&shared)), shared)
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -217,11 +248,11 @@ async fn the_first_tick_reads_history_fits_and_plans() {
     let (mut worker, shared) = worker(&Source::new(21), Mode::Active);
     let decision = decided(&mut worker, 0).await;
     assert_eq!(decision.rung, Rung::Planned);
-    let plan = decision.plan.as_ref().unwrap();
+    let plan = decision.plan().unwrap();
     // Noon is the peak: 1600 tx/s within 2.5 %, at 20 per replica and the 0.95 quantile.
     assert!((79..=86).contains(&plan.replicas.0), "{plan:?}");
     // The hold window was replayed, so a larger need of the last minute may stand.
-    assert!(decision.guarded >= Some(plan.replicas.max(decision.reactive_need.unwrap())));
+    assert!(decision.guarded >= Some(plan.replicas.max(decision.reactive_need().unwrap())));
     assert!(rules(&decision).iter().all(|rule| *rule == Rule::ScaleDownHold), "{decision:?}");
     assert_eq!(shared.log.0.lock().unwrap().len(), 1);
 
@@ -242,13 +273,13 @@ async fn each_rung_of_the_ladder_is_reached_and_left() {
     assert_eq!(planned.rung, Rung::Planned);
     let stale = walk(&mut worker, 300..315).await;
     assert_eq!(stale.rung, Rung::PlanOnly);
-    assert_eq!(stale.plan.as_ref().unwrap().quantile, Quantile::P99);
-    assert!(stale.guarded >= planned.reactive_need, "{stale:?} after {planned:?}");
+    assert_eq!(stale.plan().unwrap().quantile, Quantile::P99);
+    assert!(stale.guarded >= planned.reactive_need(), "{stale:?} after {planned:?}");
 
     // The night comes, and the plan follows it down to what the last measurement needed and no lower.
     let night = walk(&mut worker, 43_200..43_215).await;
     assert_eq!(night.rung, Rung::PlanOnly);
-    assert_eq!(night.guarded, night.reactive_need);
+    assert_eq!(night.guarded, night.reactive_need());
     assert_eq!(rules(&night).last(), Some(&Rule::FrozenFloor));
 
     // The plan has an end, and then there is no honest number.
@@ -267,17 +298,17 @@ async fn a_young_target_scales_reactively() {
     let decision = walk(&mut worker, 0..60).await;
     assert_eq!(decision.rung, Rung::ReactiveOnly);
     assert_eq!(rules(&decision)[0], Rule::NoPlan);
-    assert!(decision.guarded >= decision.reactive_need);
-    assert!(decision.plan.is_none());
+    assert!(decision.guarded >= decision.reactive_need());
+    assert!(decision.plan().is_none());
 }
 
 #[tokio::test]
 async fn in_shadow_the_plan_is_shown_and_not_used() {
     let (mut worker, _) = worker(&Source::new(21), Mode::Shadow);
     let decision = walk(&mut worker, 0..15).await;
-    let plan = decision.plan.as_ref().unwrap();
+    let plan = decision.plan().unwrap();
     assert!(decision.guarded < Some(plan.replicas), "{decision:?}");
-    assert!(decision.guarded >= decision.reactive_need);
+    assert!(decision.guarded >= decision.reactive_need());
     assert_eq!(rules(&decision)[0], Rule::Shadow);
 }
 
@@ -289,7 +320,87 @@ async fn a_metric_that_vanishes_is_no_demand_of_zero() {
     source.set(Mood::Empty);
     let after = walk(&mut worker, 60..600).await;
     assert_eq!(after.rung, Rung::PlanOnly);
-    assert!(after.guarded >= before.reactive_need, "{after:?}");
+    assert!(after.guarded >= before.reactive_need(), "{after:?}");
+}
+
+#[tokio::test]
+async fn of_several_demands_the_one_that_needs_the_most_decides() {
+    let source = Source::new(21);
+    let (mut alone, _) = worker(&source, Mode::Active);
+    let alone = walk(&mut alone, 0..60).await;
+    for (per_replica, decides) in [(40.0, "demand"), (10.0, "queue")] {
+        let (mut worker, _) = worker_for(target_with_queue(per_replica), &source);
+        let decision = walk(&mut worker, 0..60).await;
+        assert_eq!(decision.rung, Rung::Planned);
+        assert_eq!(
+            decision.claims.iter().map(|claim| &*claim.demand).collect::<Vec<_>>(),
+            ["demand", "queue"]
+        );
+        assert_eq!(&*decision.plans_most().unwrap().demand, decides);
+        assert_eq!(&*decision.needs_most().unwrap().demand, decides);
+        assert_eq!(decision.claims[0], alone.claims[0], "the one knows nothing of the other");
+        let least = decision.claims.iter().map(|claim| claim.plan.as_ref().unwrap().replicas).max();
+        assert!(decision.guarded >= least, "{decision:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_demand_that_vanishes_among_others_keeps_its_plan_and_its_floor() {
+    let source = Source::new(21);
+    let (mut worker, _) = worker_for(target_with_queue(10.0), &source);
+    let before = walk(&mut worker, 0..60).await;
+    *source.gone.lock().unwrap() = Some((QUEUE, 60));
+    let after = walk(&mut worker, 60..1_200).await;
+    assert_eq!(after.rung, Rung::PlanOnly, "of the target, for one of its demands is there");
+    let rungs: Vec<_> = after.claims.iter().map(|claim| claim.rung).collect();
+    assert_eq!(rungs, [Rung::Planned, Rung::PlanOnly]);
+    assert!(after.guarded >= before.reactive_need(), "{after:?}");
+    assert_eq!(after.claims[1].plan.as_ref().unwrap().quantile, Quantile::P99);
+    let raised = after.applied.iter().find(|applied| applied.rule == Rule::RaisedQuantile).unwrap();
+    assert!(raised.why.starts_with("queue: "), "{raised:?}");
+}
+
+#[tokio::test]
+async fn a_demand_that_was_never_measured_leaves_the_others_their_answer() {
+    let source = Source::new(21);
+    *source.gone.lock().unwrap() = Some((QUEUE, -40 * 86_400));
+    let (mut alone, _) = worker(&source, Mode::Active);
+    let (mut worker, _) = worker_for(target_with_queue(10.0), &source);
+    let (alone, decision) = (walk(&mut alone, 0..60).await, walk(&mut worker, 0..60).await);
+    assert_eq!((decision.rung, decision.guarded), (Rung::Planned, alone.guarded));
+    assert_eq!(decision.claims[1].rung, Rung::Unavailable);
+}
+
+#[tokio::test]
+async fn who_starts_late_answers_alike_with_several_demands_too() {
+    let source = Source::new(21);
+    let (mut old, _) = worker_for(target_with_queue(15.0), &source);
+    walk(&mut old, 0..3_600).await;
+    for start in [3_600, 3_675, 3_720] {
+        let (mut young, _) = worker_for(target_with_queue(15.0), &source);
+        let expected = walk(&mut old, start..start + 60).await;
+        let answered = walk(&mut young, start..start + 60).await;
+        assert_eq!(answered, expected, "started at {start}");
+    }
+}
+
+#[tokio::test]
+async fn each_demand_has_a_history_of_its_own_in_the_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = Archive::try_new(folder.path(), Duration::from_secs(800 * 86_400)).unwrap();
+    let target = target_with_queue(10.0);
+    let (mut worker, shared) = worker_with(Arc::clone(&target), &Source::new(21), Some(archive));
+    decided(&mut worker, 0).await;
+    let archive = shared.archive.clone().unwrap();
+    for demand in &target.demands {
+        let whole = demand.step.slot_of(at(-15 * 86_400))..demand.step.slot_of(at(0));
+        let ten_days = async {
+            while archive.days(&target, demand, whole.clone()).await.unwrap().len() < 10 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), ten_days).await.expect("its days are archived");
+    }
 }
 
 #[tokio::test]
@@ -326,7 +437,7 @@ async fn a_slot_settles_at_the_same_instant_whoever_started_when() {
     let source = Source::new(21);
     let mut target = Arc::unwrap_or_clone(target(Mode::Active));
     // A slot of five minutes settles two minutes into the next one.
-    target.demand.step = Step::try_new(Duration::from_secs(300)).unwrap();
+    target.demands[0].step = Step::try_new(Duration::from_secs(300)).unwrap();
     let target = Arc::new(target);
     let (mut old, _) = worker_for(Arc::clone(&target), &source);
     walk(&mut old, 0..3_600).await;
@@ -334,7 +445,7 @@ async fn a_slot_settles_at_the_same_instant_whoever_started_when() {
         let (mut young, _) = worker_for(Arc::clone(&target), &source);
         for second in (start..start + 135).step_by(15) {
             let (expected, answered) = (decided(&mut old, second).await, decided(&mut young, second).await);
-            assert_eq!(answered.plan, expected.plan, "started at {start}, at {second}");
+            assert_eq!(answered.plan(), expected.plan(), "started at {start}, at {second}");
         }
     }
 }
@@ -357,7 +468,7 @@ async fn who_starts_between_a_refit_and_its_coming_into_force_begins_with_the_fo
     let (mut young, _) = worker(&source, Mode::Active);
     for second in (settled..settled + 90).step_by(15) {
         let (expected, answered) = (decided(&mut old, second).await, decided(&mut young, second).await);
-        assert_eq!(answered.plan, expected.plan, "{} s after the data had settled", second - settled);
+        assert_eq!(answered.plan(), expected.plan(), "{} s after the data had settled", second - settled);
     }
 }
 
@@ -374,7 +485,7 @@ async fn a_refit_comes_into_force_at_the_same_instant_whoever_started_when() {
             let second_opinion = decided(&mut other, second).await;
             // The first ticks of the other one differ in what they remember of the hold window, at most.
             if second > 3_720 {
-                assert_eq!(second_opinion.plan, decision.plan, "at {second}");
+                assert_eq!(second_opinion.plan(), decision.plan(), "at {second}");
             }
         }
         last = Some(decision);
@@ -403,7 +514,7 @@ async fn who_has_run_for_weeks_answers_as_who_finds_only_what_is_retained() {
     let (mut young, _) = worker(&source, Mode::Active);
     for second in (start..start + 120).step_by(15) {
         let (expected, answered) = (decided(&mut old, second).await, decided(&mut young, second).await);
-        assert_eq!(answered.plan, expected.plan, "at {second}");
+        assert_eq!(answered.plan(), expected.plan(), "at {second}");
     }
 }
 
@@ -448,15 +559,16 @@ async fn what_the_source_forgets_the_archive_knows() {
     let archive = || Archive::try_new(folder.path(), Duration::from_secs(800 * 86_400)).unwrap();
     let source = Source::new(40);
     let mut target = Arc::unwrap_or_clone(target(Mode::Active));
-    target.demand.history = Duration::from_secs(35 * 86_400);
+    target.demands[0].history = Duration::from_secs(35 * 86_400);
     let target = Arc::new(target);
 
     let (mut first, shared) = worker_with(Arc::clone(&target), &source, Some(archive()));
     let before = decided(&mut first, 0).await;
     let kept = shared.archive.clone().unwrap();
-    let whole = target.demand.step.slot_of(at(-35 * 86_400 - 12 * 3_600))..target.demand.step.slot_of(at(0));
+    let whole =
+        target.demands[0].step.slot_of(at(-35 * 86_400 - 12 * 3_600))..target.demands[0].step.slot_of(at(0));
     let every_day = async {
-        while kept.days(&target, whole.clone()).await.unwrap().len() < 34 {
+        while kept.days(&target, &target.demands[0], whole.clone()).await.unwrap().len() < 34 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -467,7 +579,7 @@ async fn what_the_source_forgets_the_archive_knows() {
     let (mut alone, _) = worker_for(Arc::clone(&target), &source);
     assert_eq!(decided(&mut alone, 0).await.rung, Rung::ReactiveOnly);
     let (mut second, _) = worker_with(target, &source, Some(archive()));
-    assert_eq!(decided(&mut second, 0).await.plan, before.plan);
+    assert_eq!(decided(&mut second, 0).await.plan(), before.plan());
 }
 
 #[tokio::test]

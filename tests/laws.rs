@@ -39,7 +39,6 @@ impl Fitted for Flat {
 
 prop_compose! {
     fn any_policy()(
-        capacity in prop::sample::select(vec![1e-6, 0.3, 1.0, 120.0, 1e9]),
         lead in 0_u64..2_000,
         quantile in 0.01_f64..0.999,
         min in 0_u32..30,
@@ -50,7 +49,6 @@ prop_compose! {
     ) -> Policy {
         Policy {
             plan: plan::Options {
-                capacity: LoadPerReplica::try_new(capacity).unwrap(),
                 lead_time: Duration::from_secs(lead),
                 quantile: Quantile::try_new(quantile).unwrap(),
             },
@@ -89,53 +87,117 @@ fn series(loads: &[Option<f64>], lag: i64) -> Series {
     series
 }
 
-fn decide_once(evidence: &Evidence<'_>, policy: &Policy) -> Decision {
-    decide(&Arc::from("payments-api"), now(), evidence, policy, &State::default()).0
+/// What a test knows of one demand; [`Facts::evidence`] lends it to a decision.
+#[derive(Debug)]
+struct Facts {
+    demand: Arc<str>,
+    capacity: LoadPerReplica,
+    settled: Series,
+    provisional: Option<Observation>,
+    live: Option<Observation>,
+    model: Option<Flat>,
 }
 
-proptest! {
-    #[test]
-    fn a_forecast_can_only_add(
-        policy in any_policy(),
+prop_compose! {
+    fn any_facts()(
+        capacity in prop::sample::select(vec![1e-6, 0.3, 1.0, 120.0, 1e9]),
         loads in prop::collection::vec(prop::option::of(any_load()), 0..40),
         lag in 0_i64..30,
         live in any_observation(-30..900),
         provisional in any_observation(0..120),
         model in prop::option::of(prop::option::of(any_load())),
-    ) {
-        let settled = series(&loads, lag);
-        let model = model.map(Flat);
-        let evidence = Evidence {
-            settled: &settled,
-            provisional,
-            live,
-            model: model.as_ref().map(|model| model as &dyn Fitted),
-        };
-        let decision = decide_once(&evidence, &policy);
+    ) -> Facts {
+        Facts { provisional, live, model: model.map(Flat), ..facts(capacity, series(&loads, lag)) }
+    }
+}
+
+/// A demand of which `settled` is known and no more.
+fn facts(capacity: f64, settled: Series) -> Facts {
+    let capacity = LoadPerReplica::try_new(capacity).unwrap();
+    Facts { demand: "tx".into(), capacity, settled, provisional: None, live: None, model: None }
+}
+
+impl Facts {
+    fn evidence(&self) -> Evidence<'_> {
+        Evidence {
+            demand: &self.demand,
+            capacity: self.capacity,
+            settled: &self.settled,
+            provisional: self.provisional,
+            live: self.live,
+            model: self.model.as_ref().map(|model| model as &dyn Fitted),
+        }
+    }
+
+    /// What the newest measurement needs, worked out here anew.
+    fn need(&self) -> f64 {
+        let settled_newest = self.settled.newest().map(|(slot, load)| (Step::MINUTE.end(slot), load));
+        let newest = settled_newest
+            .into_iter()
+            .chain(self.live.map(|live| (live.at, live.load)))
+            .max_by_key(|(at, _)| *at);
+        newest.map_or(0.0, |(_, load)| (load.get() / self.capacity.get() * (1.0 - 1e-9)).ceil())
+    }
+}
+
+fn decide_for(demands: &[Facts], policy: &Policy) -> Decision {
+    let evidence: Vec<_> = demands.iter().map(Facts::evidence).collect();
+    decide(&Arc::from("payments-api"), now(), &evidence, policy, &State::default()).0
+}
+
+fn decide_once(facts: Facts, policy: &Policy) -> Decision {
+    decide_for(&[facts], policy)
+}
+
+proptest! {
+    #[test]
+    fn a_forecast_can_only_add(policy in any_policy(), demands in prop::collection::vec(any_facts(), 1..4)) {
+        let decision = decide_for(&demands, &policy);
         prop_assert_eq!(decision.guarded.is_none(), decision.rung == Rung::Unavailable);
         prop_assert_eq!(decision.active().is_none(), decision.guarded.is_none());
         if let Some(guarded) = decision.guarded {
-            // The reactive need is worked out here anew, from whichever measurement is the newest.
-            let settled_newest = settled.newest().map(|(slot, load)| (Step::MINUTE.end(slot), load));
-            let newest = settled_newest
-                .into_iter()
-                .chain(live.map(|live| (live.at, live.load)))
-                .max_by_key(|(at, _)| *at);
-            let need = newest.map_or(0.0, |(_, load)| (load.get() / policy.plan.capacity.get() * (1.0 - 1e-9)).ceil());
+            let need = demands.iter().map(Facts::need).fold(0.0, f64::max);
             let floor = need.max(f64::from(policy.guard.min.0)).min(f64::from(policy.guard.max.0));
             prop_assert!(f64::from(guarded.0) >= floor, "{guarded} < {floor}");
             prop_assert!(guarded <= policy.guard.max);
         }
-        prop_assert_eq!(decide_once(&evidence, &policy), decision, "decide is deterministic");
+        prop_assert_eq!(decide_for(&demands, &policy), decision, "decide is deterministic");
     }
 
     #[test]
-    fn a_larger_forecast_never_plans_fewer(policy in any_policy(), small in any_load(), factor in 1.0_f64..50.0) {
-        let settled = series(&[Some(10.0)], 1);
+    fn one_more_demand_never_answers_fewer_nor_silences_the_others(
+        policy in any_policy(),
+        demands in prop::collection::vec(any_facts(), 1..4),
+        more in any_facts(),
+        place in any::<prop::sample::Index>(),
+    ) {
+        let without = decide_for(&demands, &policy);
+        let mut with = demands;
+        with.insert(place.index(with.len() + 1), more);
+        let with = decide_for(&with, &policy);
+        prop_assert!(with.guarded >= without.guarded, "{:?} after {:?}", with, without);
+    }
+
+    #[test]
+    fn the_order_of_demands_changes_no_answer(
+        policy in any_policy(),
+        mut demands in prop::collection::vec(any_facts(), 2..4),
+    ) {
+        let answer = decide_for(&demands, &policy);
+        demands.reverse();
+        let reversed = decide_for(&demands, &policy);
+        prop_assert_eq!((reversed.guarded, reversed.rung), (answer.guarded, answer.rung));
+    }
+
+    #[test]
+    fn a_larger_forecast_never_plans_fewer(
+        policy in any_policy(), other in any_facts(), small in any_load(), factor in 1.0_f64..50.0,
+    ) {
+        let other = [other];
         let answer = |load: f64| {
-            let model = Flat(Some(load));
-            let evidence = Evidence { settled: &settled, provisional: None, live: None, model: Some(&model) };
-            decide_once(&evidence, &policy).guarded
+            let facts = Facts { model: Some(Flat(Some(load))), ..facts(1.0, series(&[Some(10.0)], 1)) };
+            let evidence = [other[0].evidence(), facts.evidence()];
+            decide(&Arc::from("payments-api"), now(), &evidence, &policy, &State::default()).0.guarded
         };
         prop_assert!(answer(small) <= answer(small * factor));
     }
@@ -153,10 +215,7 @@ proptest! {
                 masked.mask(slot);
             }
         }
-        let decision = |settled: &Series| {
-            decide_once(&Evidence { settled, provisional: None, live: None, model: None }, &policy)
-        };
-        prop_assert_eq!(decision(&never), decision(&masked));
+        prop_assert_eq!(decide_once(facts(0.3, never), &policy), decide_once(facts(0.3, masked), &policy));
     }
 
     #[test]
@@ -166,9 +225,8 @@ proptest! {
         live in any_observation(0..60),
         provisional in any_observation(0..60),
     ) {
-        let settled = series(&loads, 1);
         let with = |provisional| {
-            decide_once(&Evidence { settled: &settled, provisional, live, model: None }, &policy).guarded
+            decide_once(Facts { provisional, live, ..facts(120.0, series(&loads, 1)) }, &policy).guarded
         };
         if let Some(without) = with(None) {
             prop_assert!(with(provisional) >= Some(without));
@@ -208,7 +266,6 @@ proptest! {
         let model = Weekly { timezone: chrono_tz::America::New_York }.fit(&settled, settled.end()).unwrap();
         let policy = Policy {
             plan: plan::Options {
-                capacity: LoadPerReplica::try_new(3.0).unwrap(),
                 quantile: Quantile::try_new(policy.plan.quantile.get().max(0.5)).unwrap(),
                 ..policy.plan
             },
@@ -217,12 +274,14 @@ proptest! {
         let answer = |load: f64| {
             let live = Observation { at: now(), load: Load::saturating(load) };
             let evidence = Evidence {
+                demand: &Arc::from("tx"),
+                capacity: LoadPerReplica::try_new(3.0).unwrap(),
                 settled: &settled,
                 provisional: None,
                 live: Some(live),
                 model: Some(model.as_ref()),
             };
-            decide_once(&evidence, &policy).guarded
+            decide(&Arc::from("payments-api"), now(), &[evidence], &policy, &State::default()).0.guarded
         };
         let first = if zero { 0.0 } else { 1.0 };
         let mut last = answer(first);

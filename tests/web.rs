@@ -9,7 +9,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use stage::{HandClock, decision, nine, seconds, target};
-use tidetable::engine::Board;
+use tidetable::decision::{Claim, Decision};
+use tidetable::engine::{Board, Demand, Target};
+use tidetable::forecast::Observation;
+use tidetable::guard::Rung;
+use tidetable::units::{Load, LoadPerReplica, Replicas};
 use tidetable::{telemetry, web};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -156,14 +160,15 @@ async fn a_scrape_is_open_metrics_and_what_is_not_known_is_absent() {
             "tidetable_reactive_need_replicas 32.0",
             "tidetable_min_replicas 0.0",
             "tidetable_max_replicas 200.0",
-            "tidetable_observed_load 3840.0",
-            "tidetable_capacity_load 120.0",
-            "tidetable_observed_age_seconds 15.0",
             "tidetable_decision_age_seconds 5.0",
-            "tidetable_plan_origin_age_seconds 65.0",
             "tidetable_lead_time_seconds 90.0",
-            "tidetable_forecast_load{quantile=\"planned\"} 4080.0",
-            "tidetable_forecast_load{quantile=\"median\"} 3960.0",
+            "tidetable_observed_load{demand=\"demand\"} 3840.0",
+            "tidetable_capacity_load{demand=\"demand\"} 120.0",
+            "tidetable_observed_age_seconds{demand=\"demand\"} 15.0",
+            "tidetable_plan_origin_age_seconds{demand=\"demand\"} 65.0",
+            "tidetable_forecast_load{demand=\"demand\",quantile=\"planned\"} 4080.0",
+            "tidetable_forecast_load{demand=\"demand\",quantile=\"median\"} 3960.0",
+            "tidetable_demand_rung{demand=\"demand\",rung=\"planned\"} 1.0",
             "tidetable_rung{rung=\"planned\"} 1.0",
             "tidetable_rule_applied{rule=\"scale_down_hold\"} 1.0",
             "tidetable_target_info{namespace=\"payments\",scaled_object=\"payments-api\",mode=\"active\"} 1.0",
@@ -175,9 +180,10 @@ async fn a_scrape_is_open_metrics_and_what_is_not_known_is_absent() {
             "tidetable_answering 0.0",
             "tidetable_min_replicas 0.0",
             "tidetable_max_replicas 200.0",
-            "tidetable_capacity_load 120.0",
             "tidetable_decision_age_seconds 5.0",
             "tidetable_lead_time_seconds 90.0",
+            "tidetable_capacity_load{demand=\"demand\"} 120.0",
+            "tidetable_demand_rung{demand=\"demand\",rung=\"unavailable\"} 1.0",
             "tidetable_rung{rung=\"unavailable\"} 1.0",
             "tidetable_target_info{namespace=\"payments\",scaled_object=\"ledger\",mode=\"active\"} 1.0",
         ]
@@ -219,20 +225,27 @@ async fn decisions_are_shown_with_their_reasons() {
     let page = server.get("/api/decisions").await;
     assert!(page.headers.contains("content-type: application/json"));
     let shown: serde_json::Value = serde_json::from_str(&page.body).unwrap();
+    let observed = serde_json::json!({ "at": "2026-11-27T08:59:50Z", "load": 3840.0 });
+    let plan = serde_json::json!({
+        "replicas": 34, "quantile": 0.95, "origin": "2026-11-27T08:59:00Z",
+        "peakAt": "2026-11-27T09:02:00Z", "peakLoad": 4080.0, "medianLoad": 3960.0,
+        "components": { "profile": 0.0, "level": 0.0 },
+    });
     let expected = serde_json::json!({
         "at": "2026-11-27T09:00:00Z",
         "targets": [
             {
-                "target": "payments-api", "scaledObject": "payments/payments-api", "mode": "active", "unit": "tx/s",
+                "target": "payments-api", "scaledObject": "payments/payments-api", "mode": "active",
                 "decision": {
                     "at": "2026-11-27T09:00:00Z", "effectiveFrom": "2026-11-27T09:00:00Z", "rung": "planned",
-                    "observed": { "at": "2026-11-27T08:59:50Z", "load": 3840.0 },
-                    "reactiveNeedReplicas": 32,
-                    "plan": {
-                        "replicas": 34, "quantile": 0.95, "origin": "2026-11-27T08:59:00Z",
-                        "peakAt": "2026-11-27T09:02:00Z", "peakLoad": 4080.0, "medianLoad": 3960.0,
-                        "components": { "profile": 0.0, "level": 0.0 },
-                    },
+                    "needsMost": "demand", "observed": observed, "reactiveNeedReplicas": 32,
+                    "plansMost": "demand", "plan": plan,
+                    "demands": [
+                        {
+                            "demand": "demand", "unit": "tx/s", "rung": "planned", "observed": observed,
+                            "reactiveNeedReplicas": 32, "plan": plan,
+                        },
+                    ],
                     "applied": [
                         { "rule": "scale_down_hold", "from": 34, "to": 34, "why": "34 were proposed 15 s ago" },
                     ],
@@ -241,13 +254,82 @@ async fn decisions_are_shown_with_their_reasons() {
                 "noDecision": null,
             },
             {
-                "target": "young", "scaledObject": "payments/young", "mode": "active", "unit": "tx/s",
+                "target": "young", "scaledObject": "payments/young", "mode": "active",
                 "decision": null,
                 "noDecision": "no decision has been made yet; the target's history is being fetched",
             },
         ],
     });
     assert_eq!(shown, expected);
+    server.end().await;
+}
+
+/// A target with a second demand, of which a replica bears 10 jobs.
+fn target_with_queue(name: &str) -> Arc<Target> {
+    let mut target = Arc::unwrap_or_clone(target(name));
+    let queue = Demand {
+        name: "queue".into(),
+        query: "sum(queued_jobs)".into(),
+        unit: "jobs".into(),
+        capacity: LoadPerReplica::try_new(10.0).unwrap(),
+        ..target.demands[0].clone()
+    };
+    target.demands.push(queue);
+    Arc::new(target)
+}
+
+/// The same decision with a claim of that second demand: stale for five minutes and without a plan.
+fn with_blind_queue(decision: &Decision, jobs: f64) -> Arc<Decision> {
+    let mut decision = decision.clone();
+    decision.claims.push(Claim {
+        demand: "queue".into(),
+        rung: Rung::Unavailable,
+        observed: Some(Observation { at: decision.at - seconds(300), load: Load::try_new(jobs).unwrap() }),
+        reactive_need: Some(Replicas::bearing(
+            Load::try_new(jobs).unwrap(),
+            LoadPerReplica::try_new(10.0).unwrap(),
+        )),
+        plan: None,
+    });
+    Arc::new(decision)
+}
+
+#[tokio::test]
+async fn of_several_demands_each_is_shown_and_the_largest_named() {
+    let server = start(&[]).await;
+    server.board.replace([target_with_queue("payments-api")]);
+    let answered = decision("payments-api", nine(), Some(34));
+    server.board.publish(with_blind_queue(&answered, 395.0));
+    server.clock.advance(seconds(5));
+
+    let shown: serde_json::Value = serde_json::from_str(&server.get("/api/decisions").await.body).unwrap();
+    let shown = &shown["targets"][0]["decision"];
+    assert_eq!((&shown["needsMost"], &shown["reactiveNeedReplicas"]), (&"queue".into(), &40.into()));
+    assert_eq!((&shown["plansMost"], &shown["plan"]["replicas"]), (&"demand".into(), &34.into()));
+    assert_eq!(shown["observed"]["load"], 395.0);
+    let queue = serde_json::json!({
+        "demand": "queue", "unit": "jobs", "rung": "unavailable", "reactiveNeedReplicas": 40, "plan": null,
+        "observed": { "at": "2026-11-27T08:55:00Z", "load": 395.0 },
+    });
+    assert_eq!(shown["demands"][1], queue);
+
+    let page = server.get("/").await.body;
+    let line = "; demand planned 34 for 4080 tx/s at 09:02:00Z (quantile 0.95); demand observed 3840 tx/s 15 s ago, which \
+                need 32; queue observed 395 jobs 305 s ago, which need 40; by scale_down_hold";
+    assert!(page.contains(line), "{page}");
+
+    let page = server.get("/metrics").await.body;
+    for line in [
+        "tidetable_reactive_need_replicas{target=\"payments-api\"} 40.0",
+        "tidetable_planned_replicas{target=\"payments-api\"} 34.0",
+        "tidetable_observed_load{target=\"payments-api\",demand=\"queue\"} 395.0",
+        "tidetable_capacity_load{target=\"payments-api\",demand=\"queue\"} 10.0",
+        "tidetable_demand_rung{target=\"payments-api\",demand=\"queue\",rung=\"unavailable\"} 1.0",
+        "tidetable_rung{target=\"payments-api\",rung=\"planned\"} 1.0",
+    ] {
+        assert!(page.lines().any(|said| said == line), "{line} is not in {page}");
+    }
+    assert!(!page.contains("forecast_load{target=\"payments-api\",demand=\"queue\""), "{page}");
     server.end().await;
 }
 

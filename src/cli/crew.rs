@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::wiring::{self, Assembly};
 use crate::config::{Config, PrometheusSettings};
-use crate::engine::{Clock, Ended, Target};
+use crate::engine::{Clock, Demand, Ended, Target};
 use crate::source::prometheus;
 
 /// Every worker of the process.
@@ -33,7 +33,8 @@ struct Source {
 
 struct Running {
     target: Arc<Target>,
-    source: Arc<prometheus::Source>,
+    /// One for each demand of the target, in its order.
+    sources: Vec<Arc<prometheus::Source>>,
     stop: CancellationToken,
 }
 
@@ -56,15 +57,22 @@ impl<C: Clock> Crew<C> {
         let sources = self.sources_of(config)?;
         let mut wanted = BTreeMap::new();
         for target in &config.targets {
-            let source = sources.get(&target.demand.source).context("a target's source is configured")?;
-            wanted.insert(Arc::clone(&target.name), (Arc::new(target.clone()), Arc::clone(&source.client)));
+            let client = |demand: &Demand| Some(Arc::clone(&sources.get(&demand.source)?.client));
+            let clients: Option<Vec<_>> = target.demands.iter().map(client).collect();
+            let clients = clients.context("a target's sources are configured")?;
+            wanted.insert(Arc::clone(&target.name), (Arc::new(target.clone()), clients));
         }
         self.sources = sources;
 
         let mut change = Change::default();
         let same = |running: &Running| {
-            wanted.get(&running.target.name).is_some_and(|(target, source)| {
-                *target == running.target && Arc::ptr_eq(source, &running.source)
+            wanted.get(&running.target.name).is_some_and(|(target, sources)| {
+                // The same demands have as many sources.
+                *target == running.target
+                    && sources
+                        .iter()
+                        .zip(&running.sources)
+                        .all(|(wanted, running)| Arc::ptr_eq(wanted, running))
             })
         };
         self.running.retain(|_, running| {
@@ -76,11 +84,11 @@ impl<C: Clock> Crew<C> {
             keep
         });
         self.assembly.shared.board.replace(wanted.values().map(|(target, _)| Arc::clone(target)));
-        for (name, (target, source)) in wanted {
+        for (name, (target, sources)) in wanted {
             if self.running.contains_key(&name) {
                 change.kept += 1;
             } else {
-                self.start(target, source);
+                self.start(target, sources);
                 change.started += 1;
             }
         }
@@ -107,10 +115,10 @@ impl<C: Clock> Crew<C> {
         while self.tasks.join_next().await.is_some() {}
     }
 
-    fn start(&mut self, target: Arc<Target>, source: Arc<prometheus::Source>) {
+    fn start(&mut self, target: Arc<Target>, sources: Vec<Arc<prometheus::Source>>) {
         let (name, stop) = (Arc::clone(&target.name), self.shutdown.child_token());
-        let worker = self.assembly.worker(Arc::clone(&target), Arc::clone(&source));
-        let running = Running { target, source, stop: stop.clone() };
+        let worker = self.assembly.worker(Arc::clone(&target), sources.iter().map(Arc::clone));
+        let running = Running { target, sources, stop: stop.clone() };
         self.running.insert(Arc::clone(&name), running);
         self.tasks.spawn(async move {
             let ended = worker.run(stop).await;

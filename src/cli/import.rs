@@ -17,7 +17,7 @@ use super::check::refuse;
 use super::clock::WallClock;
 use super::wiring;
 use crate::config::{self, Config};
-use crate::engine::{self, Archive as _, Clock, Day, Kept, MetricSource, Target, Tidied};
+use crate::engine::{self, Archive as _, Clock, Day, Demand, Kept, MetricSource, Target, Tidied};
 use crate::history::Archive;
 use crate::series::Series;
 use crate::source::recorded::{self, ReadOptions, Stamp};
@@ -32,10 +32,13 @@ pub(crate) struct Args {
     /// Whose history it is
     #[arg(long, value_name = "NAME")]
     target: String,
-    /// Where it comes from: a file, or the target's own metrics source
+    /// Of which of its demands, where it has several
+    #[arg(long, value_name = "NAME")]
+    demand: Option<String>,
+    /// Where it comes from: a file, or the demand's own metrics source
     #[arg(long, value_enum)]
     from: From,
-    /// Recorded load at the target's step: CSV `timestamp,value`, plain or gzip; stamps RFC 3339 or Unix seconds
+    /// Recorded load at the demand's step: CSV `timestamp,value`, plain or gzip; stamps RFC 3339 or Unix seconds
     #[arg(long, value_name = "FILE", required_if_eq("from", "csv"))]
     input: Option<PathBuf>,
     /// What a stamp of the input stands for: the start of its bin, or the end as Prometheus stamps it
@@ -53,7 +56,7 @@ pub(crate) struct Args {
 enum From {
     /// A CSV file, `--input`
     Csv,
-    /// The source and query of the target's demand
+    /// The source and query of the demand
     Prometheus,
 }
 
@@ -116,6 +119,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let names = config::listed(config.targets.iter().map(|target| &*target.name));
         return wrong(format!("{file} has no target {:?}; targets are: {names}", args.target));
     };
+    let demand = match demand(target, args.demand.as_deref()) {
+        Ok(demand) => demand,
+        Err(message) => return wrong(message),
+    };
     let Some(history) = &config.history else {
         return wrong(format!(
             "{file} names no archive to import into; add history: {{ archive: file:///var/lib/tidetable }}"
@@ -125,48 +132,67 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return wrong("--input is for --from csv; with --from prometheus leave it out".to_owned());
     }
     let recorded = match (args.from, &args.input) {
-        (From::Csv, Some(input)) => Some(read(args, input, target)?),
+        (From::Csv, Some(input)) => Some(read(args, input, (target, demand))?),
         _ => None,
     };
     let archive = Archive::try_new(&history.archive, history.retention)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;
-    runtime.block_on(import(args, &config, target, &archive, recorded))?;
+    runtime.block_on(import(args, &config, (target, demand), &archive, recorded))?;
     Ok(ExitCode::SUCCESS)
 }
+
+/// Which demand of the target is meant: the one that is called `name`, or its only one.
+fn demand<'a>(target: &'a Target, name: Option<&str>) -> Result<&'a Demand, String> {
+    let names = || config::listed(target.demands.iter().map(|demand| &*demand.name));
+    match (name, target.demands.as_slice()) {
+        (None, [only]) => Ok(only),
+        (None, _) => {
+            Err(format!("{} has several demands; give --demand with one of: {}", target.name, names()))
+        }
+        (Some(name), demands) => demands
+            .iter()
+            .find(|demand| *demand.name == *name)
+            .ok_or_else(|| format!("{} has no demand {name:?}; its demands are: {}", target.name, names())),
+    }
+}
+
+/// Whose history is imported.
+type Whose<'a> = (&'a Target, &'a Demand);
 
 async fn import(
     args: &Args,
     config: &Config,
-    target: &Target,
+    whose: Whose<'_>,
     archive: &Archive,
     recorded: Option<Series>,
 ) -> anyhow::Result<()> {
-    let now = WallClock.now();
-    let step = target.demand.step;
-    let settled_end = step.last_ended(now - target.demand.settle_lag).next();
+    let (now, (target, demand)) = (WallClock.now(), whose);
+    let step = demand.step;
+    let settled_end = step.last_ended(now - demand.settle_lag).next();
     let until = args.until.map_or(settled_end, |until| step.last_ended(until.before(now)).next());
     let until = until.min(settled_end);
 
-    let since = args.since.map(|since| first_slot_from(target, since.before(now)));
+    let since = args.since.map(|since| first_slot_from(demand, since.before(now)));
     let (tally, slots) = if let Some(series) = recorded {
         let slots = since.map_or(series.first(), |since| since.max(series.first()))..until.min(series.end());
-        (from_series(target, archive, &series, slots.clone()).await?, slots)
+        (from_series(whose, archive, &series, slots.clone()).await?, slots)
     } else {
-        let by_default = || first_slot_from(target, Moment::Ago(target.demand.history).before(now));
+        let by_default = || first_slot_from(demand, Moment::Ago(demand.history).before(now));
         let slots = since.unwrap_or_else(by_default)..until;
-        (from_source(config, target, archive, slots.clone()).await?, slots)
+        (from_source(config, whose, archive, slots.clone()).await?, slots)
     };
-    let tidied = archive.tidy(target, now).await.context("the days are kept, but could not be tidied up")?;
+    let tidied =
+        archive.tidy(target, demand, now).await.context("the days are kept, but could not be tidied up")?;
     for why in &tidied.passed_over {
         eprintln!("tidetable: {why}");
     }
-    println!("{}", summary(target, &tally, &slots, &tidied));
+    println!("{}", summary(whose, &tally, &slots, &tidied));
     Ok(())
 }
 
-fn summary(target: &Target, tally: &Tally, slots: &Range<Slot>, tidied: &Tidied) -> String {
-    let step = target.demand.step;
+fn summary((target, demand): Whose<'_>, tally: &Tally, slots: &Range<Slot>, tidied: &Tidied) -> String {
+    let step = demand.step;
     let count = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let mut parts = vec![format!("{} written", count(tally.written, "day"))];
     if tally.there > 0 {
@@ -176,7 +202,7 @@ fn summary(target: &Target, tally: &Tally, slots: &Range<Slot>, tidied: &Tidied)
         parts.push(format!("{} without a measurement", tally.unmeasured));
     }
     let whole = Day::whole_within(step, slots.clone()).count();
-    let touched = days_touched(target, slots);
+    let touched = days_touched(demand, slots);
     if touched > whole {
         parts.push(format!("{} not whole and left out", touched - whole));
     }
@@ -187,29 +213,30 @@ fn summary(target: &Target, tally: &Tally, slots: &Range<Slot>, tidied: &Tidied)
     if tidied.expired > 0 {
         parts.push(format!("{} older than history.retention removed", count(tidied.expired, "object")));
     }
-    format!("{}: {}", target.name, parts.join("; "))
+    let of = if target.demands.len() > 1 { format!(", {}", demand.name) } else { String::new() };
+    format!("{}{of}: {}", target.name, parts.join("; "))
 }
 
 /// How many days have a slot among `slots`.
-fn days_touched(target: &Target, slots: &Range<Slot>) -> usize {
+fn days_touched(demand: &Demand, slots: &Range<Slot>) -> usize {
     if slots.is_empty() {
         return 0;
     }
-    let step = target.demand.step;
+    let step = demand.step;
     let (first, last) = (Day::of(step, slots.start), Day::of(step, slots.end.plus(-1)));
     usize::try_from((last.start() - first.start()).num_days() + 1).unwrap_or(0)
 }
 
 /// The first slot that begins at `since` or later.
-fn first_slot_from(target: &Target, since: Timestamp) -> Slot {
-    target.demand.step.slot_of(since).next()
+fn first_slot_from(demand: &Demand, since: Timestamp) -> Slot {
+    demand.step.slot_of(since).next()
 }
 
-/// The series of a file, on the target's grid.
-fn read(args: &Args, input: &std::path::Path, target: &Target) -> anyhow::Result<Series> {
+/// The series of a file, on the demand's grid.
+fn read(args: &Args, input: &std::path::Path, (target, demand): Whose<'_>) -> anyhow::Result<Series> {
     let stamp = if args.stamp == StampArg::Start { Stamp::Start } else { Stamp::End };
     let recording = recorded::read_series(input, &ReadOptions { stamp, raw_step: None })?;
-    let step = target.demand.step;
+    let step = demand.step;
     anyhow::ensure!(
         recording.raw_step == step,
         "{}: its rows are {} apart and the step of {} is {step}; write the file at that step, or give the demand the \
@@ -222,15 +249,15 @@ fn read(args: &Args, input: &std::path::Path, target: &Target) -> anyhow::Result
 }
 
 async fn from_series(
-    target: &Target,
+    whose: Whose<'_>,
     archive: &Archive,
     series: &Series,
     slots: Range<Slot>,
 ) -> anyhow::Result<Tally> {
-    let (mut tally, missing, progress) = begin(target, archive, slots).await?;
+    let (mut tally, missing, progress) = begin(whose, archive, slots).await?;
     for day in missing {
         let cut = day.cut(series).context("a whole day of the file lies in the file")?;
-        keep(target, archive, &cut, &mut tally).await?;
+        keep(whose, archive, &cut, &mut tally).await?;
         progress.inc(1);
     }
     progress.finish_and_clear();
@@ -239,16 +266,17 @@ async fn from_series(
 
 async fn from_source(
     config: &Config,
-    target: &Target,
+    whose: Whose<'_>,
     archive: &Archive,
     slots: Range<Slot>,
 ) -> anyhow::Result<Tally> {
-    let name = target.demand.source.as_str();
+    let (_, demand) = whose;
+    let name = demand.source.as_str();
     let source = wiring::source(name, &config.sources[name])?;
-    let (mut tally, missing, progress) = begin(target, archive, slots).await?;
+    let (mut tally, missing, progress) = begin(whose, archive, slots).await?;
     for day in missing {
-        let slots = day.slots(target.demand.step);
-        let read = source.range(&target.demand, slots.start, slots.end).await.with_context(|| {
+        let slots = day.slots(demand.step);
+        let read = source.range(demand, slots.start, slots.end).await.with_context(|| {
             format!("{day} could not be read; run the same command again, it goes on where it stopped")
         })?;
         // An archived day stays as it is for ever.
@@ -257,8 +285,8 @@ async fn from_source(
                 "{day} may be incomplete, says the source ({why}); see to it and run the same command again"
             );
         }
-        let series = engine::series(target.demand.step, slots, &read.measured);
-        keep(target, archive, &series, &mut tally).await?;
+        let series = engine::series(demand.step, slots, &read.measured);
+        keep(whose, archive, &series, &mut tally).await?;
         progress.inc(1);
     }
     progress.finish_and_clear();
@@ -267,19 +295,24 @@ async fn from_source(
 
 /// The days that are not there yet, oldest first, and the count of those that are.
 async fn begin(
-    target: &Target,
+    (target, demand): Whose<'_>,
     archive: &Archive,
     slots: Range<Slot>,
 ) -> anyhow::Result<(Tally, Vec<Day>, ProgressBar)> {
-    let there: BTreeSet<Day> = archive.days(target, slots.clone()).await?;
-    let days: Vec<Day> = Day::whole_within(target.demand.step, slots).collect();
+    let there: BTreeSet<Day> = archive.days(target, demand, slots.clone()).await?;
+    let days: Vec<Day> = Day::whole_within(demand.step, slots).collect();
     let missing: Vec<Day> = days.into_iter().filter(|day| !there.contains(day)).collect();
     let progress = super::progress::bar(missing.len(), "days");
     Ok((Tally { there: there.len(), ..Tally::default() }, missing, progress))
 }
 
-async fn keep(target: &Target, archive: &Archive, day: &Series, tally: &mut Tally) -> anyhow::Result<()> {
-    match archive.keep(target, day).await? {
+async fn keep(
+    (target, demand): Whose<'_>,
+    archive: &Archive,
+    day: &Series,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    match archive.keep(target, demand, day).await? {
         Kept::Written => tally.written += 1,
         // Another process was faster.
         Kept::AlreadyThere => tally.there += 1,

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, Listen, PrometheusSettings};
-use crate::engine::{self, Board, Clock, FitPool, Shared, Target};
+use crate::engine::{self, Board, Clock, Demand, FitPool, Shared, Supply, Target};
 use crate::forecast::Weekly;
 use crate::history::{Archive, Recent};
 use crate::keda;
@@ -53,11 +53,19 @@ impl<C: Clock> Assembly<C> {
         Ok(Self { shared, registry: Arc::new(registry), keda_metrics })
     }
 
-    /// The worker of one target, which has not begun.
-    pub(super) fn worker(&self, target: Arc<Target>, source: Arc<prometheus::Source>) -> Worker<C> {
-        let history = Recent::new(target.demand.step, target.demand.recent_span());
-        let forecaster = Arc::new(Weekly { timezone: target.timezone });
-        engine::Worker::new(target, source, history, forecaster, Arc::clone(&self.shared))
+    /// The worker of one target, which has not begun. `sources` are those of its demands, in their order.
+    pub(super) fn worker(
+        &self,
+        target: Arc<Target>,
+        sources: impl IntoIterator<Item = Arc<prometheus::Source>>,
+    ) -> Worker<C> {
+        let supply = |(demand, source): (&Demand, _)| Supply {
+            source,
+            history: Recent::new(demand.step, demand.recent_span()),
+            forecaster: Arc::new(Weekly { timezone: target.timezone }),
+        };
+        let supplies: Vec<_> = target.demands.iter().zip(sources).map(supply).collect();
+        engine::Worker::new(target, supplies, Arc::clone(&self.shared))
     }
 
     /// Starts answering at both. Each task that ends before `shutdown` is a reason to stop.

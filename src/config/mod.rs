@@ -15,6 +15,7 @@
 mod checker;
 mod complaint;
 mod defaults;
+mod demand;
 mod duration;
 mod history;
 mod models;
@@ -189,8 +190,12 @@ impl Config {
 
 /// Takes out what was not given: `key: null` is a mistake in this file.
 fn drop_nulls(value: &mut serde_json::Value) {
-    if let serde_json::Value::Object(object) = value {
-        object.retain(|_, value| !value.is_null());
-        object.values_mut().for_each(drop_nulls);
+    match value {
+        serde_json::Value::Object(object) => {
+            object.retain(|_, value| !value.is_null());
+            object.values_mut().for_each(drop_nulls);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
     }
 }

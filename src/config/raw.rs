@@ -176,11 +176,10 @@ pub(super) struct Target {
     /// The one ScaledObject that may ask for this target, as namespace/name.
     #[schemars(required, example = &"payments/payments-api")]
     pub(super) scaled_object: Option<String>,
-    /// What is measured: one demand, or a list with one.
+    /// What is measured: one demand, or a list of which the one that needs the most replicas decides.
     #[schemars(required)]
     pub(super) demand: Option<Demands>,
-    /// What a replica bears.
-    #[schemars(required)]
+    /// What a replica bears of each demand that does not say so itself.
     pub(super) capacity: Option<Capacity>,
     /// Never fewer and never more.
     #[schemars(required)]
@@ -214,6 +213,9 @@ pub(super) enum Demands {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Demand {
+    /// What it is called in reasons and metrics, where there are several; demand-1, demand-2 and so on unless given.
+    #[schemars(example = &"card-payments")]
+    pub(super) name: Option<String>,
     /// The name of one of the sources.
     #[schemars(required, example = &"main")]
     pub(super) source: Option<String>,
@@ -239,6 +241,8 @@ pub(super) struct Demand {
     /// How much of the past to ask for at start; 56d unless given, and what the source has not is simply not there.
     #[schemars(example = &"56d")]
     pub(super) history: Option<String>,
+    /// What a replica bears of this demand; the target's capacity unless given.
+    pub(super) capacity: Option<Capacity>,
 }
 
 /// What a replica bears.
@@ -328,7 +332,7 @@ impl JsonSchema for Demands {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let demand = generator.subschema_for::<Demand>();
         json_schema!({
-            "description": "One demand, or a list with one.",
+            "description": "One demand, or a list of which the one that needs the most replicas decides.",
             "anyOf": [demand, { "type": "array", "items": demand, "minItems": 1 }],
         })
     }

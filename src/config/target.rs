@@ -7,14 +7,12 @@ use std::time::Duration;
 use super::checker::Checker;
 use super::complaint::KeyPath;
 use super::models::values;
-use super::nearest::{listed, nearest};
-use super::{defaults, duration, raw};
+use super::{defaults, demand, duration, raw};
 use crate::decision::Policy;
-use crate::engine::{Demand, Label, ScaledObject, Target};
+use crate::engine::{ScaledObject, Target};
 use crate::guard;
 use crate::plan;
-use crate::time::Step;
-use crate::units::{LoadPerReplica, Quantile, Replicas};
+use crate::units::{Quantile, Replicas};
 
 /// A target's name is the name of its metric, a path segment of at most 63 characters to which KEDA adds `s12-`
 /// (contract, section 1.4).
@@ -22,15 +20,6 @@ const LONGEST_NAME: usize = 59;
 
 /// A plan reaches 48 h; a pod that takes longer than a quarter of a day to be ready is beyond forecasting.
 const LEAD_TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(6 * 3600);
-
-/// Ingestion that lags by more than an hour is an outage.
-const SETTLE_LAGS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
-
-/// Three years cover the yearly sales; less than an hour teaches nothing.
-const HISTORIES: RangeInclusive<Duration> = Duration::from_secs(3600)..=Duration::from_secs(1100 * 86_400);
-
-/// Eight bytes each: 40 MB of one target's history is where memory is no longer an afterthought.
-const MOST_SLOTS: i64 = 5_000_000;
 
 /// The HPA's window follows; beyond an hour the hold would cost more pods than it saves.
 const HOLDS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
@@ -57,11 +46,8 @@ pub(super) fn check(
 
     let scaled_object =
         raw.scaled_object.as_deref().and_then(|text| scaled_object(text, &path.key("scaledObject"), checker));
-    let demand = raw.demand.as_ref().and_then(|raw| demand(raw, name, &path.key("demand"), sources, checker));
-    let step = demand.as_ref().map_or(defaults::STEP, |demand| demand.step);
-    let capacity = raw.capacity.as_ref().and_then(|capacity| capacity.per_replica).and_then(|per_replica| {
-        checker.accept(&path.key("capacity").key("perReplica"), LoadPerReplica::try_new(per_replica))
-    });
+    let demands = demand::check(name, raw, path, sources, checker);
+    let coarsest = demands.iter().flatten().map(|demand| demand.step).max();
     let replicas = raw.replicas.as_ref().and_then(|raw| replicas(raw, &path.key("replicas"), checker));
     let lead_time = lead_time(raw.lead_time.as_deref(), &path.key("leadTime"), checker);
     let timezone =
@@ -78,17 +64,21 @@ pub(super) fn check(
     let scale_down_hold =
         checker.duration(&path.key("scaleDownHold"), hold, defaults::SCALE_DOWN_HOLD, &HOLDS);
     let stale_after = raw.stale_after.as_deref();
-    let stale_after =
-        checker.duration(&path.key("staleAfter"), stale_after, defaults::stale_after(step), &STALE_AFTERS);
+    let stale_after = checker.duration(
+        &path.key("staleAfter"),
+        stale_after,
+        defaults::stale_after(coarsest.unwrap_or(defaults::STEP)),
+        &STALE_AFTERS,
+    );
 
     let (min, max) = replicas?;
-    let plan = plan::Options { capacity: capacity?, lead_time: lead_time?, quantile: quantile? };
+    let plan = plan::Options { lead_time: lead_time?, quantile: quantile? };
     let guard =
         guard::Options { min, max, scale_down_hold: scale_down_hold?, stale_after: stale_after?, mode };
     Some(Target {
         name: Arc::from(name),
         scaled_object: scaled_object?,
-        demand: demand?,
+        demands: demands?,
         timezone: timezone?,
         policy: Policy { plan, guard },
     })
@@ -118,94 +108,6 @@ pub(crate) fn is_object_name(text: &str) -> bool {
         legal && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
     };
     text.len() <= 253 && text.split('.').all(label)
-}
-
-fn demand(
-    raw: &raw::Demands,
-    target: &str,
-    path: &KeyPath,
-    sources: &[&str],
-    checker: &mut Checker<'_>,
-) -> Option<Demand> {
-    let (raw, path) = match raw {
-        raw::Demands::One(demand) => (demand.as_ref(), path.clone()),
-        raw::Demands::List(demands) => {
-            let [demand] = demands.as_slice() else {
-                checker.complain(path, "several demands per target are not supported yet; give one");
-                return None;
-            };
-            (demand, path.item(0))
-        }
-    };
-
-    let source = raw.source.clone();
-    if let Some(source) = raw.source.as_deref().filter(|source| !sources.contains(source)) {
-        let meant = nearest(source, sources.iter().copied());
-        let meant = meant.map_or_else(String::new, |meant| format!(" did you mean {meant:?}?"));
-        let known = listed(sources.iter().copied());
-        let message = format!("there is no source {source:?};{meant} sources are: {known}");
-        checker.complain(&path.key("source"), message);
-    }
-    let query = raw.query.clone();
-    if query.as_ref().is_some_and(|query| query.trim().is_empty()) {
-        checker.complain(
-            &path.key("query"),
-            "is empty; write it like sum(rate(payment_transactions_total[2m]))",
-        );
-    }
-    let label = label(raw, target, &path, checker);
-    let step = step(raw.step.as_deref(), &path.key("step"), checker);
-    let lag = defaults::settle_lag(step.unwrap_or(defaults::STEP));
-    let settle_lag = checker.duration(&path.key("settleLag"), raw.settle_lag.as_deref(), lag, &SETTLE_LAGS);
-    let history = raw.history.as_deref();
-    let history = checker.duration(&path.key("history"), history, defaults::HISTORY, &HISTORIES);
-    if let (Some(step), Some(history)) = (step, history)
-        && step.slots_in(history) > MOST_SLOTS
-    {
-        let history = duration::text(history);
-        let message = format!(
-            "{history} at a step of {step} is more than {MOST_SLOTS} slots; raise step or lower history"
-        );
-        checker.complain(&path.key("history"), message);
-    }
-    Some(Demand {
-        source: source?,
-        query: query?,
-        label,
-        step: step?,
-        settle_lag: settle_lag?,
-        history: history?,
-        unit: raw.unit.clone().unwrap_or_else(|| defaults::UNIT.to_owned()),
-    })
-}
-
-/// The label that picks the target's series out of a shared query, if it is one.
-fn label(raw: &raw::Demand, target: &str, path: &KeyPath, checker: &mut Checker<'_>) -> Option<Label> {
-    let Some(name) = raw.by.as_deref() else {
-        if raw.value.is_some() {
-            checker.complain_of_absence(
-                &path.key("value"),
-                "says what a label holds and there is no label; give by, such as by: deployment",
-            );
-        }
-        return None;
-    };
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) || !name.bytes().all(legal) {
-        let message = format!("{name:?} is not the name of a label; write it like deployment");
-        checker.complain(&path.key("by"), message);
-    }
-    let content = raw.value.as_deref().unwrap_or(target);
-    if content.is_empty() {
-        checker.complain(&path.key("value"), "is empty; no series has an empty label");
-    }
-    Some(Label { name: name.to_owned(), content: content.to_owned() })
-}
-
-fn step(text: Option<&str>, path: &KeyPath, checker: &mut Checker<'_>) -> Option<Step> {
-    let any = Duration::ZERO..=Duration::MAX;
-    let duration = checker.duration(path, text, defaults::STEP.duration(), &any)?;
-    checker.accept(path, Step::try_new(duration))
 }
 
 fn replicas(raw: &raw::Replicas, path: &KeyPath, checker: &mut Checker<'_>) -> Option<(Replicas, Replicas)> {
@@ -274,21 +176,12 @@ fn quantile(raw: &raw::Objective, path: &KeyPath, checker: &mut Checker<'_>) -> 
 
 /// The target as the file would write it, with nothing left out.
 pub(super) fn to_raw(target: &Target) -> raw::Target {
-    let Target { scaled_object, demand, timezone, policy: Policy { plan, guard }, .. } = target;
-    let demand = raw::Demand {
-        source: Some(demand.source.clone()),
-        query: Some(demand.query.clone()),
-        by: demand.label.as_ref().map(|label| label.name.clone()),
-        value: demand.label.as_ref().map(|label| label.content.clone()),
-        step: Some(duration::text(demand.step.duration())),
-        unit: Some(demand.unit.clone()),
-        settle_lag: Some(duration::text(demand.settle_lag)),
-        history: Some(duration::text(demand.history)),
-    };
+    let Target { scaled_object, demands, timezone, policy: Policy { plan, guard }, .. } = target;
+    let (demand, capacity) = demand::to_raw(demands);
     raw::Target {
         scaled_object: Some(scaled_object.to_string()),
-        demand: Some(raw::Demands::One(Box::new(demand))),
-        capacity: Some(raw::Capacity { per_replica: Some(plan.capacity.get()) }),
+        demand: Some(demand),
+        capacity,
         replicas: Some(raw::Replicas { min: Some(guard.min.0), max: Some(guard.max.0) }),
         lead_time: Some(duration::text(plan.lead_time)),
         timezone: Some(timezone.name().to_owned()),

@@ -6,7 +6,7 @@ use crate::time::Timestamp;
 /// How often a trouble that lasts is told again.
 const COMPLAIN_EVERY: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
 
-/// What a worker asks its source for.
+/// What a feed asks its source for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
     /// The newest measurement.
@@ -38,7 +38,7 @@ pub(super) enum Trouble<E> {
     Died(tokio::task::JoinError),
 }
 
-/// The troubles of one worker.
+/// The troubles of one feed.
 pub(super) type TroubleOf<S> = Trouble<<S as MetricSource>::Error>;
 
 /// When each kind of call was last complained of, while it fails, and when its answer was last called doubtful.
@@ -53,6 +53,7 @@ impl Complaints {
     pub(super) fn note<E: std::error::Error>(
         &mut self,
         target: &str,
+        demand: &str,
         call: Call,
         at: Timestamp,
         trouble: Option<&Trouble<E>>,
@@ -61,24 +62,38 @@ impl Complaints {
         match (trouble, *last) {
             (None, Some(_)) => {
                 *last = None;
-                tracing::info!(target, call = call.name(), "the metrics source answers again");
+                tracing::info!(target, demand, call = call.name(), "the metrics source answers again");
             }
             (Some(error), complained) if complained.is_none_or(|then| at - then >= COMPLAIN_EVERY) => {
                 *last = Some(at);
-                tracing::warn!(target, call = call.name(), %error, "the metrics source gives nothing; deciding without");
+                let call = call.name();
+                tracing::warn!(target, demand, call, %error, "the metrics source gives nothing; deciding without");
             }
             _ => {}
         }
     }
 
     /// Takes down that an answer may be incomplete.
-    pub(super) fn doubt(&mut self, target: &str, call: Call, at: Timestamp, degraded: Option<&str>) {
+    pub(super) fn doubt(
+        &mut self,
+        target: &str,
+        demand: &str,
+        call: Call,
+        at: Timestamp,
+        degraded: Option<&str>,
+    ) {
         let last = &mut self.doubted[call as usize];
         if let Some(why) = degraded
             && last.is_none_or(|then| at - then >= COMPLAIN_EVERY)
         {
             *last = Some(at);
-            tracing::warn!(target, call = call.name(), why, "the metrics source doubts its own answer");
+            tracing::warn!(
+                target,
+                demand,
+                call = call.name(),
+                why,
+                "the metrics source doubts its own answer"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A target's model: when it is due, what it is fitted from, and from when on it is in force.
+//! A demand's model: when it is due, what it is fitted from, and from when on it is in force.
 //!
 //! A fit reads its history anew, from archive and source: exactly the slots from the start of the day `origin − history` to
 //! the origin, which follows from the target's name and the time alone. So two replicas fit the same numbers however long
@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::fitting::{Cadence, FitPool};
 use super::reading::{self, Whole};
-use super::{Archive, Day, MetricSource, Metrics, Target};
+use super::{Archive, Day, Demand, MetricSource, Metrics, Target};
 use crate::forecast::{self, Fitted, Forecaster};
 use crate::series::Series;
 use crate::time::{Slot, Timestamp};
@@ -38,6 +38,7 @@ type Outcome<E> = Result<(Result<Box<dyn Fitted>, forecast::Error>, Vec<Series>)
 /// The model in force, and the one that is on its way.
 pub(super) struct Learning<S: MetricSource, A> {
     target: Arc<Target>,
+    demand: Arc<Demand>,
     source: Arc<S>,
     archive: Option<Arc<A>>,
     forecaster: Arc<dyn Forecaster>,
@@ -55,13 +56,15 @@ pub(super) struct Learning<S: MetricSource, A> {
 impl<S: MetricSource, A: Archive> Learning<S, A> {
     pub(super) fn new(
         target: Arc<Target>,
+        demand: Arc<Demand>,
         source: Arc<S>,
         archive: Option<Arc<A>>,
         forecaster: Arc<dyn Forecaster>,
     ) -> Self {
-        let cadence = Cadence::of(&target.name, target.demand.step);
+        let cadence = Cadence::of(&target.name, demand.step);
         Self {
             target,
+            demand,
             source,
             archive,
             forecaster,
@@ -102,7 +105,7 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
             }
         }
         let Some((origin, mut learning)) = self.under_way.take() else { return };
-        let in_force_at = self.cadence.in_force_at(origin, self.target.demand.settle_lag);
+        let in_force_at = self.cadence.in_force_at(origin, self.demand.settle_lag);
         if at < in_force_at && self.model.is_some() {
             self.under_way = Some((origin, learning));
             return;
@@ -118,8 +121,8 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
     /// A replica without any model begins with the fit that the others still answer from. While history is too short for
     /// the regular fit, there is one every hour, for all replicas alike.
     fn due(&self, at: Timestamp) -> Slot {
-        let lag = self.target.demand.settle_lag;
-        let settled_end = self.target.demand.step.last_ended(at - lag).next();
+        let lag = self.demand.settle_lag;
+        let settled_end = self.demand.step.last_ended(at - lag).next();
         let regular = self.cadence.origin(settled_end);
         let (cadence, newest) = if self.too_short == Some(regular) {
             let hourly = self.cadence.while_too_short();
@@ -141,16 +144,17 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
         fits: &FitPool,
         metrics: &Metrics,
     ) -> impl Future<Output = Outcome<S::Error>> + Send + use<S, A> {
-        let (target, source, archive) =
-            (Arc::clone(&self.target), Arc::clone(&self.source), self.archive.clone());
+        let (target, demand) = (Arc::clone(&self.target), Arc::clone(&self.demand));
+        let (source, archive) = (Arc::clone(&self.source), self.archive.clone());
         let (forecaster, fits, metrics) = (Arc::clone(&self.forecaster), fits.clone(), metrics.clone());
         async move {
             // A seat is held from the first byte to the model: that bounds how many histories are in memory at once.
             let _seat = fits.seat().await;
-            let step = target.demand.step;
+            let step = demand.step;
             // From the start of a day on, for that is how an archive keeps it.
-            let from = Day::of(step, origin.plus(-step.slots_in(target.demand.history))).slots(step).start;
-            let read = reading::read(&*source, archive.as_deref(), &target, from..origin, &metrics).await;
+            let from = Day::of(step, origin.plus(-step.slots_in(demand.history))).slots(step).start;
+            let read =
+                reading::read(&*source, archive.as_deref(), (&target, &demand), from..origin, &metrics).await;
             let Whole { mut history, unkept } = read.map_err(Failure::Source)?;
             leave_what_is_being_forgotten(&mut history, origin);
             let fitted = fits.fit(forecaster, history, origin).await.ok_or(Failure::Died)?;
@@ -159,7 +163,7 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
     }
 
     fn end(&mut self, at: Timestamp, origin: Slot, outcome: Outcome<S::Error>, metrics: &Metrics) {
-        let target = &*self.target.name;
+        let (target, demand) = (&*self.target.name, &*self.demand.name);
         let (fitted, unkept) = match outcome {
             Ok(learned) => learned,
             Err(failure) => {
@@ -167,14 +171,15 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
                 self.retry = Some((at + wait, wait));
                 metrics.fitted(target, "failed");
                 let again_in_seconds = wait.num_seconds();
-                tracing::warn!(target, error = %failure, again_in_seconds, "there is no new model");
+                tracing::warn!(target, demand, error = %failure, again_in_seconds, "there is no new model");
                 return;
             }
         };
         self.retry = None;
         self.learned = Some(origin);
         if let Some(archive) = self.archive.clone().filter(|_| !unkept.is_empty()) {
-            let keeping = reading::keep(archive, Arc::clone(&self.target), unkept, at, metrics.clone());
+            let (target, demand) = (Arc::clone(&self.target), Arc::clone(&self.demand));
+            let keeping = reading::keep(archive, target, demand, unkept, at, metrics.clone());
             self.keeping = Some(AbortOnDropHandle::new(tokio::spawn(keeping)));
         }
         match fitted {
@@ -182,15 +187,15 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
                 self.model = Some(model);
                 self.too_short = None;
                 metrics.fitted(target, "ok");
-                let data_until = self.target.demand.step.start(origin);
-                tracing::info!(target, %data_until, "a new model is in force");
+                let data_until = self.demand.step.start(origin);
+                tracing::info!(target, demand, %data_until, "a new model is in force");
             }
             Err(error @ forecast::Error::TooShort { .. }) => {
                 if self.cadence.origin(origin) == origin {
                     self.too_short = Some(origin);
                 }
                 metrics.fitted(target, "too_short");
-                tracing::info!(target, reason = %error, "there is no model yet");
+                tracing::info!(target, demand, reason = %error, "there is no model yet");
             }
         }
     }

@@ -7,6 +7,7 @@
 mod board;
 mod complaints;
 mod day;
+mod feed;
 mod fitting;
 mod learning;
 mod metrics;
@@ -17,6 +18,7 @@ mod worker;
 
 pub use board::{Board, NoDecision, Published, Table};
 pub use day::Day;
+pub use feed::Supply;
 pub use fitting::FitPool;
 pub use metrics::Metrics;
 pub use ports::{

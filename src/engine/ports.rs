@@ -76,7 +76,7 @@ pub trait MetricSource: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Measured<Sample>, Self::Error>> + Send;
 }
 
-/// Where a target's measurements are kept.
+/// Where a demand's measurements are kept.
 pub trait History: Send + 'static {
     /// Takes in samples; what lies before `settled_until` is settled and does not change any more.
     fn append(&mut self, samples: &[Sample], settled_until: Slot);
@@ -130,22 +130,29 @@ pub trait Archive: Send + Sync + 'static {
     /// What can go wrong, in words for an operator.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// What is kept of `from..until` on the grid of the target's demand and of no other query or step.
+    /// What is kept of `from..until` on the grid of that demand of the target, and of no other query or step.
     fn recall(
         &self,
         target: &Target,
+        demand: &Demand,
         from: Slot,
         until: Slot,
     ) -> impl Future<Output = Result<Recalled, Self::Error>> + Send;
 
     /// Keeps a day, which [`Day::cut`](super::Day::cut) has cut out of settled load. When this says that the day is kept,
     /// it stays so whatever happens to the process.
-    fn keep(&self, target: &Target, day: &Series) -> impl Future<Output = Result<Kept, Self::Error>> + Send;
+    fn keep(
+        &self,
+        target: &Target,
+        demand: &Demand,
+        day: &Series,
+    ) -> impl Future<Output = Result<Kept, Self::Error>> + Send;
 
     /// Rolls finished months up and removes what is older than the retention; to be called about once a day.
     fn tidy(
         &self,
         target: &Target,
+        demand: &Demand,
         now: Timestamp,
     ) -> impl Future<Output = Result<Tidied, Self::Error>> + Send;
 }

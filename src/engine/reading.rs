@@ -1,4 +1,4 @@
-//! A target's whole history, from the archive and the source together.
+//! A demand's whole history, from the archive and the source together.
 //!
 //! Archived days are read from the archive and everything else from the source, so a retention of fifteen days does not
 //! end what is known. An archive that fails costs nothing but what only it had: the source is asked, the trouble is told,
@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Archive, Day, Kept, MetricSource, Metrics, Sample, Target};
+use super::{Archive, Day, Demand, Kept, MetricSource, Metrics, Sample, Target};
 use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp};
 
@@ -27,13 +27,13 @@ pub(super) struct Whole {
 pub(super) async fn read<S: MetricSource, A: Archive>(
     source: &S,
     archive: Option<&A>,
-    target: &Target,
+    (target, demand): (&Target, &Demand),
     slots: Range<Slot>,
     metrics: &Metrics,
 ) -> Result<Whole, S::Error> {
-    let step = target.demand.step;
+    let step = demand.step;
     let recalled = match archive {
-        Some(archive) => recall(archive, target, slots.clone(), metrics).await,
+        Some(archive) => recall(archive, (target, demand), slots.clone(), metrics).await,
         None => Vec::new(),
     };
     let archived: BTreeSet<Day> =
@@ -42,7 +42,7 @@ pub(super) async fn read<S: MetricSource, A: Archive>(
     drop(recalled);
     let mut degraded = None;
     for missing in without(step, &slots, &archived) {
-        let read = source.range(&target.demand, missing.start, missing.end).await?;
+        let read = source.range(demand, missing.start, missing.end).await?;
         for sample in &read.measured {
             put(&mut history, sample);
         }
@@ -52,7 +52,13 @@ pub(super) async fn read<S: MetricSource, A: Archive>(
         (Some(_), None) => unkept(&history, slots, &archived),
         (Some(_), Some(why)) => {
             // What is archived stays as it is for ever, and a day of which half is missing must not.
-            tracing::warn!(target = %target.name, why, "the metrics source doubts its own answer; nothing is archived of it");
+            let (target, demand) = (&*target.name, &*demand.name);
+            tracing::warn!(
+                target,
+                demand,
+                why,
+                "the metrics source doubts its own answer; nothing is archived of it"
+            );
             Vec::new()
         }
         (None, _) => Vec::new(),
@@ -64,6 +70,7 @@ pub(super) async fn read<S: MetricSource, A: Archive>(
 pub(super) async fn keep<A: Archive>(
     archive: Arc<A>,
     target: Arc<Target>,
+    demand: Arc<Demand>,
     days: Vec<Series>,
     now: Timestamp,
     metrics: Metrics,
@@ -71,7 +78,7 @@ pub(super) async fn keep<A: Archive>(
     let name = &*target.name;
     let mut written = 0;
     for day in &days {
-        match archive.keep(&target, day).await {
+        match archive.keep(&target, &demand, day).await {
             Ok(Kept::Written) => written += 1,
             Ok(Kept::AlreadyThere | Kept::Unmeasured) => {}
             Err(error) => {
@@ -84,8 +91,8 @@ pub(super) async fn keep<A: Archive>(
     if written == 0 {
         return;
     }
-    tracing::info!(target = name, days = written, "archived");
-    match archive.tidy(&target, now).await {
+    tracing::info!(target = name, demand = &*demand.name, days = written, "archived");
+    match archive.tidy(&target, &demand, now).await {
         Ok(tidied) => tell(name, &tidied.passed_over, &metrics),
         Err(error) => {
             metrics.archive_failed(name, "tidy");
@@ -96,11 +103,11 @@ pub(super) async fn keep<A: Archive>(
 
 async fn recall<A: Archive>(
     archive: &A,
-    target: &Target,
+    (target, demand): (&Target, &Demand),
     slots: Range<Slot>,
     metrics: &Metrics,
 ) -> Vec<Sample> {
-    match archive.recall(target, slots.start, slots.end).await {
+    match archive.recall(target, demand, slots.start, slots.end).await {
         Ok(recalled) => {
             tracing::debug!(target = %target.name, days = recalled.days, "found in the archive");
             tell(&target.name, &recalled.passed_over, metrics);

@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use crate::decision::Policy;
 use crate::forecast::HORIZON;
 use crate::time::Step;
+use crate::units::LoadPerReplica;
 
 /// The one ScaledObject that may ask for a target.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,9 +25,11 @@ impl std::fmt::Display for ScaledObject {
     }
 }
 
-/// What is measured, where and how finely.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is measured, where and how finely, and what a replica bears of it.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Demand {
+    /// What it is called, in reasons and metrics; no other of its target has the name.
+    pub name: Arc<str>,
     /// The name of the metrics source in the configuration.
     pub source: String,
     /// The query, in the source's language.
@@ -41,6 +44,8 @@ pub struct Demand {
     pub history: Duration,
     /// The unit of the load, for people.
     pub unit: String,
+    /// What one replica bears, in that unit.
+    pub capacity: LoadPerReplica,
 }
 
 impl Demand {
@@ -78,8 +83,8 @@ pub struct Target {
     pub name: Arc<str>,
     /// Who may ask for it.
     pub scaled_object: ScaledObject,
-    /// What is measured.
-    pub demand: Demand,
+    /// What is measured: at least one demand. The one that needs the most replicas decides.
+    pub demands: Vec<Demand>,
     /// The customers' wall clock.
     pub timezone: Tz,
     /// How it is scaled.

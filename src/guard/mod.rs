@@ -4,7 +4,7 @@
 //! the bounds come last. Floors only raise. The law that everything here serves, for any input:
 //!
 //! ```text
-//! guarded >= min(max, max(min, known reactive need))
+//! guarded >= min(max, max(min, known reactive need of each demand))
 //! ```
 //!
 //! No rule reads the forecast; no rule can be skipped by an earlier one.
@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::time::Timestamp;
 use crate::units::Replicas;
 
-pub use rules::{Ruling, Situation, apply};
+pub use rules::{Ruling, Situation, Standing, apply};
 pub use staleness::{Freshness, Rung};
 
 /// Whether the statistical forecast may move replicas.
@@ -50,15 +50,15 @@ pub struct Options {
 pub enum Rule {
     /// The forecast is in shadow: the reactive need is proposed instead.
     Shadow,
-    /// There is no plan: the reactive need is proposed.
+    /// A demand has no plan: its reactive need is proposed.
     NoPlan,
-    /// Measurements are stale: the plan is read at a raised quantile.
+    /// A demand's measurements are stale: its plan is read at a raised quantile.
     RaisedQuantile,
     /// A recent, larger proposal still counts.
     ScaleDownHold,
     /// Not fewer than what the newest measurement needs.
     ReactiveFloor,
-    /// Measurements are stale: not fewer than what the last one needed.
+    /// A demand's measurements are stale: not fewer than what the last one needed.
     FrozenFloor,
     /// Not fewer than the configured minimum.
     Min,

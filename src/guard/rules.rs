@@ -9,7 +9,18 @@ use crate::units::Replicas;
 pub struct Situation<'a> {
     /// The instant decided for.
     pub now: Timestamp,
-    /// Whether the newest measurement may be taken for the present.
+    /// How each demand of the target stands.
+    pub demands: &'a [Standing<'a>],
+    /// The operator's limits.
+    pub options: &'a Options,
+}
+
+/// How one demand of a target stands.
+#[derive(Debug, Clone)]
+pub struct Standing<'a> {
+    /// What it is called.
+    pub demand: &'a str,
+    /// Whether its newest measurement may be taken for the present.
     pub freshness: Freshness,
     /// What the newest measurement needs, however old it is; `None` when there never was one.
     pub reactive_need: Option<Replicas>,
@@ -17,20 +28,45 @@ pub struct Situation<'a> {
     pub planned: Option<Replicas>,
     /// What it wants at the quantile used while measurements are stale.
     pub planned_raised: Option<Replicas>,
-    /// The operator's limits.
-    pub options: &'a Options,
 }
 
-impl Situation<'_> {
-    /// Where on the ladder this stands. In shadow a plan is no evidence, so it cannot stand in for a measurement.
-    pub fn rung(&self) -> Rung {
+impl Standing<'_> {
+    /// Where on the ladder this demand stands. In shadow a plan is no evidence, so it cannot stand in for a measurement.
+    pub fn rung(&self, mode: Mode) -> Rung {
         let fresh = self.freshness == Freshness::Fresh && self.reactive_need.is_some();
-        match (fresh, self.planned.is_some(), self.options.mode) {
+        match (fresh, self.planned.is_some(), mode) {
             (true, true, _) => Rung::Planned,
             (true, false, _) => Rung::ReactiveOnly,
             (false, true, Mode::Active) => Rung::PlanOnly,
             (false, true, Mode::Shadow) | (false, false, _) => Rung::Unavailable,
         }
+    }
+}
+
+impl<'a> Situation<'a> {
+    /// Where the target stands: on the lowest rung of a demand that has something to say. One demand that has nothing to
+    /// say leaves the others their answer.
+    pub fn rung(&self) -> Rung {
+        let rungs = self.demands.iter().map(|standing| standing.rung(self.options.mode));
+        rungs.filter(|rung| *rung != Rung::Unavailable).max().unwrap_or(Rung::Unavailable)
+    }
+
+    /// The most that `replicas` says of any demand on one of `rungs`, and which demand that is: the first of several.
+    fn most(
+        &self,
+        rungs: &[Rung],
+        replicas: impl Fn(&Standing<'_>) -> Option<Replicas>,
+    ) -> Option<(&'a Standing<'a>, Replicas)> {
+        let on_them =
+            self.demands.iter().filter(|standing| rungs.contains(&standing.rung(self.options.mode)));
+        let said = on_them.filter_map(|standing| Some((standing, replicas(standing)?)));
+        // `max_by_key` takes the last of equals.
+        said.rev().max_by_key(|(_, replicas)| *replicas)
+    }
+
+    /// A reason, with the name of the demand where there are several.
+    fn because(&self, standing: &Standing<'_>, why: impl std::fmt::Display) -> String {
+        if self.demands.len() > 1 { format!("{}: {why}", standing.demand) } else { why.to_string() }
     }
 }
 
@@ -47,13 +83,12 @@ pub struct Ruling {
 
 /// Applies every rule in order; the second result is what to remember.
 pub fn apply(situation: &Situation<'_>, state: &State) -> (Ruling, State) {
-    let rung = situation.rung();
     let mut trail = Trail::default();
-    propose(rung, situation, &mut trail);
+    propose(situation, &mut trail);
     let state = hold(situation, state, &mut trail);
-    floor(rung, situation, &mut trail);
+    floor(situation, &mut trail);
     bounds(situation.options, &mut trail);
-    (Ruling { rung, guarded: trail.replicas, applied: trail.applied }, state)
+    (Ruling { rung: situation.rung(), guarded: trail.replicas, applied: trail.applied }, state)
 }
 
 /// The number on its way through the rules.
@@ -71,6 +106,12 @@ impl Trail {
         }
     }
 
+    fn raise_or_begin(&mut self, rule: Rule, to: Replicas, why: impl FnOnce() -> String) {
+        if self.replicas.is_none_or(|replicas| replicas < to) {
+            self.set(rule, to, why);
+        }
+    }
+
     fn raise(&mut self, rule: Rule, to: Replicas, why: impl FnOnce() -> String) {
         if self.replicas.is_some_and(|replicas| replicas < to) {
             self.set(rule, to, why);
@@ -78,28 +119,27 @@ impl Trail {
     }
 }
 
-/// Trust and the ladder choose the proposal.
-fn propose(rung: Rung, situation: &Situation<'_>, trail: &mut Trail) {
-    if rung == Rung::Unavailable {
-        return;
+/// Trust and the ladder choose the proposal: of each demand what its rung allows, and of those the largest.
+fn propose(situation: &Situation<'_>, trail: &mut Trail) {
+    use Rung::{PlanOnly, Planned, ReactiveOnly};
+    trail.replicas = situation.most(&[Planned, PlanOnly], |standing| standing.planned).map(|(_, most)| most);
+    if situation.options.mode == Mode::Shadow
+        && let Some((standing, need)) = situation.most(&[Planned], |standing| standing.reactive_need)
+    {
+        trail.set(Rule::Shadow, need, || {
+            situation.because(standing, "mode is shadow: the forecast is shown and not used")
+        });
     }
-    trail.replicas = situation.planned;
-    match (rung, situation.reactive_need) {
-        (Rung::PlanOnly, _) => {
-            // A higher quantile of the same forecast is never less; a caller's mistake must not make it so.
-            if let Some(raised) = situation.planned_raised {
-                trail.raise(Rule::RaisedQuantile, raised, || {
-                    "measurements are stale, so the plan is read at a raised quantile".into()
-                });
-            }
-        }
-        (Rung::ReactiveOnly, Some(need)) => {
-            trail.set(Rule::NoPlan, need, || "there is no plan for this moment".into());
-        }
-        (Rung::Planned, Some(need)) if situation.options.mode == Mode::Shadow => {
-            trail.set(Rule::Shadow, need, || "mode is shadow: the forecast is shown and not used".into());
-        }
-        _ => {}
+    if let Some((standing, need)) = situation.most(&[ReactiveOnly], |standing| standing.reactive_need) {
+        trail.raise_or_begin(Rule::NoPlan, need, || {
+            situation.because(standing, "there is no plan for this moment")
+        });
+    }
+    // A higher quantile of the same forecast is never less; a caller's mistake must not make it so.
+    if let Some((standing, raised)) = situation.most(&[PlanOnly], |standing| standing.planned_raised) {
+        trail.raise(Rule::RaisedQuantile, raised, || {
+            situation.because(standing, "measurements are stale, so the plan is read at a raised quantile")
+        });
     }
 }
 
@@ -124,17 +164,23 @@ fn hold(situation: &Situation<'_>, state: &State, trail: &mut Trail) -> State {
     State { proposals }
 }
 
-/// Never fewer than what is known to be needed now.
-fn floor(rung: Rung, situation: &Situation<'_>, trail: &mut Trail) {
-    let Some(need) = situation.reactive_need else { return };
-    match rung {
-        Rung::Planned | Rung::ReactiveOnly => {
-            trail.raise(Rule::ReactiveFloor, need, || format!("the newest measurement already needs {need}"))
-        }
-        Rung::PlanOnly => {
-            trail.raise(Rule::FrozenFloor, need, || format!("the last measurement, now stale, needed {need}"))
-        }
-        Rung::Unavailable => {}
+/// Never fewer than what is known to be needed now. What a demand needed last counts for as long as any number is
+/// answered, also when nothing else is known of that demand any more.
+fn floor(situation: &Situation<'_>, trail: &mut Trail) {
+    use Rung::{PlanOnly, Planned, ReactiveOnly, Unavailable};
+    if let Some((standing, need)) =
+        situation.most(&[Planned, ReactiveOnly], |standing| standing.reactive_need)
+    {
+        trail.raise(Rule::ReactiveFloor, need, || {
+            situation.because(standing, format_args!("the newest measurement already needs {need}"))
+        });
+    }
+    if let Some((standing, need)) =
+        situation.most(&[PlanOnly, Unavailable], |standing| standing.reactive_need)
+    {
+        trail.raise(Rule::FrozenFloor, need, || {
+            situation.because(standing, format_args!("the last measurement, now stale, needed {need}"))
+        });
     }
 }
 
@@ -168,23 +214,30 @@ mod tests {
         }
     }
 
-    /// What the rules make of one moment: `(planned, raised, reactive need, freshness)`.
-    fn check(
-        mode: Mode,
-        (planned, raised, need, freshness): (Option<u32>, Option<u32>, Option<u32>, Freshness),
-        rung: Rung,
-        guarded: Option<u32>,
-        rules: &[Rule],
-    ) {
-        let options = options(mode);
-        let situation = Situation {
-            now: from_epoch_seconds(1_000_000),
+    /// `(planned, raised, reactive need, freshness)` of one demand.
+    type Known = (Option<u32>, Option<u32>, Option<u32>, Freshness);
+
+    fn standing((planned, raised, need, freshness): Known) -> Standing<'static> {
+        Standing {
+            demand: "tx",
             freshness,
             reactive_need: need.map(Replicas),
             planned: planned.map(Replicas),
             planned_raised: raised.map(Replicas),
-            options: &options,
-        };
+        }
+    }
+
+    /// What the rules make of one moment of one demand.
+    fn check(mode: Mode, known: Known, rung: Rung, guarded: Option<u32>, rules: &[Rule]) {
+        check_all(mode, &[known], rung, guarded, rules);
+    }
+
+    /// What the rules make of one moment of several demands.
+    fn check_all(mode: Mode, known: &[Known], rung: Rung, guarded: Option<u32>, rules: &[Rule]) {
+        let options = options(mode);
+        let demands: Vec<_> = known.iter().copied().map(standing).collect();
+        let situation =
+            Situation { now: from_epoch_seconds(1_000_000), demands: &demands, options: &options };
         let (ruling, _) = apply(&situation, &State::default());
         assert_eq!(ruling.rung, rung);
         assert_eq!(ruling.guarded, guarded.map(Replicas));
@@ -241,6 +294,41 @@ mod tests {
     }
 
     #[test]
+    fn the_demand_that_needs_the_most_decides() {
+        let (small, large) = ((Some(8), None, Some(6), Fresh), (Some(20), None, Some(10), Fresh));
+        check_all(Mode::Active, &[small, large], Rung::Planned, Some(20), &[]);
+        check_all(Mode::Shadow, &[small, large], Rung::Planned, Some(10), &[Rule::Shadow]);
+        // One grows beyond its plan while the other is planned for.
+        let grown = (Some(8), None, Some(30), Fresh);
+        check_all(Mode::Active, &[grown, large], Rung::Planned, Some(30), &[Rule::ReactiveFloor]);
+        let young = (None, None, Some(25), Fresh);
+        check_all(Mode::Active, &[large, young], Rung::ReactiveOnly, Some(25), &[Rule::NoPlan]);
+        check_all(Mode::Shadow, &[large, young], Rung::ReactiveOnly, Some(25), &[Rule::Shadow, Rule::NoPlan]);
+    }
+
+    #[test]
+    fn a_stale_demand_among_fresh_ones_still_counts() {
+        let fresh = (Some(20), None, Some(10), Fresh);
+        let planned = (Some(24), Some(28), Some(5), Stale);
+        check_all(Mode::Active, &[fresh, planned], Rung::PlanOnly, Some(28), &[Rule::RaisedQuantile]);
+        let needed = (Some(4), Some(5), Some(30), Stale);
+        check_all(Mode::Active, &[fresh, needed], Rung::PlanOnly, Some(30), &[Rule::FrozenFloor]);
+        // Without a plan it has no number of its own; what it needed last is a floor all the same.
+        let blind = (None, None, Some(30), Stale);
+        check_all(Mode::Active, &[fresh, blind], Rung::Planned, Some(30), &[Rule::FrozenFloor]);
+        check_all(
+            Mode::Shadow,
+            &[fresh, needed],
+            Rung::Planned,
+            Some(30),
+            &[Rule::Shadow, Rule::FrozenFloor],
+        );
+        let never = (None, None, None, Stale);
+        check_all(Mode::Active, &[never, fresh], Rung::Planned, Some(20), &[]);
+        check_all(Mode::Active, &[never, blind], Rung::Unavailable, None, &[]);
+    }
+
+    #[test]
     fn bounds_come_last() {
         check(Mode::Active, (Some(1), Some(1), Some(0), Fresh), Rung::Planned, Some(3), &[Rule::Min]);
         check(
@@ -260,10 +348,7 @@ mod tests {
         for (second, planned) in [(0, 20), (15, 10), (45, 10), (59, 10), (60, 10), (75, 12), (90, 11)] {
             let situation = Situation {
                 now: from_epoch_seconds(1_000_000 + second),
-                freshness: Fresh,
-                reactive_need: Some(Replicas(5)),
-                planned: Some(Replicas(planned)),
-                planned_raised: None,
+                demands: &[standing((Some(planned), None, Some(5), Fresh))],
                 options: &options,
             };
             let (ruling, next) = apply(&situation, &state);
@@ -273,11 +358,16 @@ mod tests {
         assert_eq!(answers, [20, 20, 20, 20, 10, 12, 12]);
     }
 
+    fn any_known() -> impl Strategy<Value = Known> {
+        let freshness = any::<bool>().prop_map(|fresh| if fresh { Fresh } else { Stale });
+        (any::<Option<u32>>(), any::<Option<u32>>(), any::<Option<u32>>(), freshness)
+    }
+
     proptest! {
         #[test]
         fn the_floor_law_holds_for_any_sequence(
             moments in prop::collection::vec(
-                (0_i64..200, any::<Option<u32>>(), any::<Option<u32>>(), any::<Option<u32>>(), any::<bool>()), 1..40),
+                (0_i64..200, prop::collection::vec(any_known(), 1..4)), 1..40),
             min in 0_u32..50, span in 0_u32..2_000_000, hold in 0_u64..900, shadow in any::<bool>(),
         ) {
             let options = Options {
@@ -289,25 +379,23 @@ mod tests {
             };
             let mut state = State::default();
             let mut now = 1_000_000;
-            for (pause, planned, raised, need, fresh) in moments {
+            for (pause, known) in moments {
                 now += pause;
-                let situation = Situation {
-                    now: from_epoch_seconds(now),
-                    freshness: if fresh { Fresh } else { Stale },
-                    reactive_need: need.map(Replicas),
-                    planned: planned.map(Replicas),
-                    planned_raised: raised.map(Replicas),
-                    options: &options,
-                };
+                let demands: Vec<_> = known.iter().copied().map(standing).collect();
+                let situation =
+                    Situation { now: from_epoch_seconds(now), demands: &demands, options: &options };
                 let (ruling, next) = apply(&situation, &state);
                 state = next;
                 prop_assert_eq!(ruling.guarded.is_none(), ruling.rung == Rung::Unavailable);
                 if let Some(Replicas(guarded)) = ruling.guarded {
+                    let need = known.iter().filter_map(|(_, _, need, _)| *need).max();
                     let floor = min.max(need.unwrap_or(0));
                     prop_assert!(guarded >= floor.min(options.max.0));
                     prop_assert!(guarded <= options.max.0);
-                    let last = ruling.applied.last().map_or(planned.map(Replicas), |applied| Some(applied.to));
-                    prop_assert_eq!(last, ruling.guarded);
+                    let last = ruling.applied.last().map(|applied| applied.to);
+                    prop_assert!(last.is_none() || last == ruling.guarded);
+                    let chained = ruling.applied.windows(2).all(|pair| pair[1].from == Some(pair[0].to));
+                    prop_assert!(chained, "{:?}", ruling.applied);
                 }
             }
         }

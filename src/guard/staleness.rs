@@ -28,8 +28,8 @@ impl Freshness {
     }
 }
 
-/// Where on the ladder a decision stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Where on the ladder a demand, or a decision, stands. The lower rung is the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rung {
     /// Fresh measurements and a plan: the normal case.
     Planned,

@@ -173,7 +173,8 @@ pub(super) mod tests {
         Target {
             name: name.into(),
             scaled_object: ScaledObject { namespace: namespace.into(), name: object.into() },
-            demand: Demand {
+            demands: vec![Demand {
+                name: "demand".into(),
                 source: "main".into(),
                 query: "up".into(),
                 label: None,
@@ -181,14 +182,11 @@ pub(super) mod tests {
                 settle_lag: Duration::from_secs(60),
                 history: Duration::from_secs(86_400),
                 unit: "tx/s".into(),
-            },
+                capacity: LoadPerReplica::try_new(120.0).unwrap(),
+            }],
             timezone: chrono_tz::UTC,
             policy: Policy {
-                plan: plan::Options {
-                    capacity: LoadPerReplica::try_new(100.0).unwrap(),
-                    lead_time: Duration::from_secs(90),
-                    quantile: Quantile::P95,
-                },
+                plan: plan::Options { lead_time: Duration::from_secs(90), quantile: Quantile::P95 },
                 guard: guard::Options {
                     min: Replicas(3),
                     max: Replicas(200),

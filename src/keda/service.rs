@@ -74,17 +74,22 @@ fn status(error: &Error) -> Status {
     Status::new(code, error.to_string())
 }
 
-/// What is missing for a number.
+/// What is missing for a number, of each demand.
 fn blindness(decision: &Decision) -> String {
-    let measured = match decision.observed_age() {
-        Some(age) => format!("its newest measurement was {} s old", age.as_secs()),
-        None => "it has never been measured".into(),
-    };
-    let planned = match decision.plan {
-        Some(_) => "in shadow mode a plan does not stand in for measurements",
-        None => "there is no plan",
-    };
-    format!("{measured} and {planned}; see whether its metrics source answers")
+    let several = decision.claims.len() > 1;
+    let missing = decision.claims.iter().map(|claim| {
+        let of = if several { format!("{}: ", claim.demand) } else { String::new() };
+        let measured = match claim.observed_age(decision.at) {
+            Some(age) => format!("its newest measurement was {} s old", age.as_secs()),
+            None => "it has never been measured".into(),
+        };
+        let planned = match claim.plan {
+            Some(_) => "in shadow mode a plan does not stand in for measurements",
+            None => "there is no plan",
+        };
+        format!("{of}{measured} and {planned}")
+    });
+    format!("{}; see whether its metrics source answers", missing.collect::<Vec<_>>().join("; "))
 }
 
 /// The service behind the five RPCs.
@@ -262,6 +267,37 @@ impl<C: Clock> ExternalScaler for Scaler<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decision::Claim;
+    use crate::forecast::Observation;
+    use crate::guard::Rung;
+    use crate::units::Load;
+
+    #[test]
+    fn what_is_missing_is_said_of_each_demand() {
+        let at = crate::time::from_epoch_seconds(1_000_000);
+        let claim = |demand: &str, observed| Claim {
+            demand: demand.into(),
+            rung: Rung::Unavailable,
+            observed,
+            reactive_need: None,
+            plan: None,
+        };
+        let stale = Observation { at: at - chrono::TimeDelta::seconds(300), load: Load::ZERO };
+        let decision = Decision {
+            target: "payments-api".into(),
+            at,
+            effective_from: at,
+            rung: Rung::Unavailable,
+            claims: vec![claim("requests", Some(stale)), claim("queue", None)],
+            applied: Vec::new(),
+            guarded: None,
+        };
+        assert_eq!(
+            blindness(&decision),
+            "requests: its newest measurement was 300 s old and there is no plan; \
+             queue: it has never been measured and there is no plan; see whether its metrics source answers"
+        );
+    }
 
     #[test]
     fn a_metric_is_known_by_its_own_name_and_by_the_one_that_keda_gives_it() {

@@ -13,8 +13,6 @@ use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 /// What turns demand into replicas.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// What one replica bears, in the query's unit.
-    pub capacity: LoadPerReplica,
     /// From asking for a pod to the pod being ready.
     pub lead_time: Duration,
     /// How sure to be.
@@ -45,7 +43,8 @@ pub struct Plan {
     pub components: Components,
 }
 
-/// The plan at `now` for the window `(now, now + lead time + RENEWAL]`, read at `quantile`.
+/// The plan at `now` for the window `(now, now + lead time + RENEWAL]`, read at `quantile`, with replicas that bear
+/// `capacity` each, in the unit of what is known.
 ///
 /// `None` when the model cannot speak of the whole window: it was never fitted this far ahead, or what is known has
 /// become too old.
@@ -53,6 +52,7 @@ pub fn for_lead_time(
     now: Timestamp,
     model: &dyn Fitted,
     known: &Known<'_>,
+    capacity: LoadPerReplica,
     options: &Options,
     quantile: Quantile,
 ) -> Option<Plan> {
@@ -63,7 +63,7 @@ pub fn for_lead_time(
     let row = forecast.rows().max_by(|a, b| a.loads[1].total_cmp(&b.loads[1]).then(b.slot.cmp(&a.slot)))?;
     let peak = Load::saturating(row.loads[1]);
     Some(Plan {
-        replicas: Replicas::bearing(peak, options.capacity),
+        replicas: Replicas::bearing(peak, capacity),
         quantile,
         origin: forecast.origin,
         peak_at: step.end(row.slot),

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::decision::Decision;
+use crate::decision::{Claim, Decision};
 use crate::engine;
 use crate::guard::Rung;
 use crate::units::Replicas;
@@ -17,25 +17,36 @@ pub struct DecisionLog {
     last: Mutex<HashMap<Arc<str>, Shown>>,
 }
 
-/// What is told when it changes.
-type Shown = (Rung, Option<Replicas>);
+/// What is told when it changes: the rung of the whole and of each demand, and the answer.
+type Shown = (Rung, Vec<Rung>, Option<Replicas>);
 
 impl DecisionLog {
     /// Whether this is another answer, or another rung, than the last one of its target.
     fn changed(&self, decision: &Decision) -> bool {
-        let shown = (decision.rung, decision.guarded);
+        let rungs = decision.claims.iter().map(|claim| claim.rung).collect();
+        let shown = (decision.rung, rungs, decision.guarded);
         // A poisoned lock holds what the last writer wrote, which is all that is needed here.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.insert(Arc::clone(&decision.target), shown) != Some(shown)
+        let changed = last.get(&decision.target) != Some(&shown);
+        if changed {
+            last.insert(Arc::clone(&decision.target), shown);
+        }
+        changed
     }
 }
 
 impl engine::DecisionLog for DecisionLog {
     fn record(&self, decision: &Decision) {
-        let planned = decision.plan.as_ref().map(|plan| plan.replicas.0);
+        let planned = decision.plan().map(|plan| plan.replicas.0);
         let guarded = decision.guarded.map(|replicas| replicas.0);
-        let reactive_need = decision.reactive_need.map(|replicas| replicas.0);
-        let observed = decision.observed_load().map(crate::units::Load::get);
+        let reactive_need = decision.reactive_need().map(|replicas| replicas.0);
+        let observed = decision.observed().map(|observation| observation.load.get());
+        // Which demand these are of goes without saying where there is only one.
+        let name = |claim: Option<&Claim>| {
+            claim.filter(|_| decision.claims.len() > 1).map(|claim| claim.demand.to_string())
+        };
+        let (needs_most, plans_most) = (name(decision.needs_most()), name(decision.plans_most()));
+        let blind = decision.claims.iter().find(|claim| claim.rung == Rung::Unavailable);
         let rules: Vec<&str> = decision.applied.iter().map(|applied| applied.rule.name()).collect();
         let (target, at, rung) = (&*decision.target, decision.at, decision.rung.name());
         match (self.changed(decision), decision.rung) {
@@ -43,10 +54,19 @@ impl engine::DecisionLog for DecisionLog {
                 tracing::warn!(target, %at, rung, observed, "there is neither a fresh measurement nor a plan");
             }
             (true, _) => {
-                tracing::info!(target, %at, rung, observed, reactive_need, planned, guarded, ?rules, "the answer changed");
+                tracing::info!(
+                    target, %at, rung, observed, needs_most, reactive_need, plans_most, planned, guarded, ?rules,
+                    "the answer changed"
+                );
+                if let Some(Claim { demand, .. }) = blind {
+                    tracing::warn!(target, %demand, "a demand has neither a fresh measurement nor a plan");
+                }
             }
             (false, _) => {
-                tracing::debug!(target, %at, rung, observed, reactive_need, planned, guarded, ?rules, "decided");
+                tracing::debug!(
+                    target, %at, rung, observed, needs_most, reactive_need, plans_most, planned, guarded, ?rules,
+                    "decided"
+                );
             }
         }
     }

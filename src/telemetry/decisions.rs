@@ -14,8 +14,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::decision::Decision;
-use crate::engine::{Board, Clock, NoDecision, Target};
+use crate::decision::{Claim, Decision};
+use crate::engine::{Board, Clock, Demand, NoDecision, Target};
 use crate::guard::{Mode, Rule};
 use crate::time::Timestamp;
 use crate::units::Load;
@@ -56,20 +56,39 @@ impl Reading {
         self.decision.as_deref().ok()
     }
 
+    /// Each demand, with what was made of it. A decision made before the configuration changed may know others.
+    fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        self.target.demands.iter().map(|demand| {
+            let claims = self.decision().map_or(&[][..], |decision| &decision.claims);
+            Part { of: self, demand, claim: claims.iter().find(|claim| claim.demand == demand.name) }
+        })
+    }
+
     fn since(&self, instant: Timestamp) -> f64 {
         (self.now - instant).to_std().unwrap_or(Duration::ZERO).as_secs_f64()
     }
 }
 
-/// A gauge with one sample per target, and none where it is not known.
-struct Gauge {
+/// One demand of a target at the moment of a scrape.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    of: &'a Reading,
+    demand: &'a Demand,
+    claim: Option<&'a Claim>,
+}
+
+/// A gauge whose samples `F` reads, and which has none where it is not known.
+struct Gauge<F> {
     name: &'static str,
     help: &'static str,
     unit: Option<Unit>,
-    read: fn(&Reading) -> Option<f64>,
+    read: F,
 }
 
-const GAUGES: [Gauge; 12] = [
+type OfTarget = fn(&Reading) -> Option<f64>;
+type OfDemand = fn(Part<'_>) -> Option<f64>;
+
+const OF_TARGETS: [Gauge<OfTarget>; 8] = [
     Gauge {
         name: "answering",
         help: "1 when GetMetrics has a replica count to answer with, 0 when it answers with an error",
@@ -88,13 +107,13 @@ const GAUGES: [Gauge; 12] = [
         name: "planned_replicas",
         help: "The replica count that the forecast wants, also while it is not followed",
         unit: None,
-        read: |reading| Some(f64::from(reading.decision()?.plan.as_ref()?.replicas.0)),
+        read: |reading| Some(f64::from(reading.decision()?.plan()?.replicas.0)),
     },
     Gauge {
         name: "reactive_need_replicas",
-        help: "The replica count that the newest measurement needs",
+        help: "The replica count that the newest measurements need",
         unit: None,
-        read: |reading| Some(f64::from(reading.decision()?.reactive_need?.0)),
+        read: |reading| Some(f64::from(reading.decision()?.reactive_need()?.0)),
     },
     Gauge {
         name: "min_replicas",
@@ -109,24 +128,6 @@ const GAUGES: [Gauge; 12] = [
         read: |reading| Some(f64::from(reading.target.policy.guard.max.0)),
     },
     Gauge {
-        name: "observed_load",
-        help: "The newest measurement, in the unit of the query",
-        unit: None,
-        read: |reading| Some(reading.decision()?.observed_load()?.get()),
-    },
-    Gauge {
-        name: "capacity_load",
-        help: "What one replica bears, in the unit of the query",
-        unit: None,
-        read: |reading| Some(reading.target.policy.plan.capacity.get()),
-    },
-    Gauge {
-        name: "observed_age",
-        help: "Age of the newest measurement",
-        unit: Some(Unit::Seconds),
-        read: |reading| Some(reading.since(reading.decision()?.observed?.at)),
-    },
-    Gauge {
         name: "decision_age",
         help: "Age of the decision in force, or of the one that expired",
         unit: Some(Unit::Seconds),
@@ -137,16 +138,37 @@ const GAUGES: [Gauge; 12] = [
         },
     },
     Gauge {
-        name: "plan_origin_age",
-        help: "Age of the last settled measurement that the plan rests on",
-        unit: Some(Unit::Seconds),
-        read: |reading| Some(reading.since(reading.decision()?.plan.as_ref()?.origin)),
-    },
-    Gauge {
         name: "lead_time",
         help: "From asking for a pod to the pod being ready",
         unit: Some(Unit::Seconds),
         read: |reading| Some(reading.target.policy.plan.lead_time.as_secs_f64()),
+    },
+];
+
+const OF_DEMANDS: [Gauge<OfDemand>; 4] = [
+    Gauge {
+        name: "observed_load",
+        help: "The newest measurement, in the unit of the query",
+        unit: None,
+        read: |part| Some(part.claim?.observed_load()?.get()),
+    },
+    Gauge {
+        name: "capacity_load",
+        help: "What one replica bears, in the unit of the query",
+        unit: None,
+        read: |part| Some(part.demand.capacity.get()),
+    },
+    Gauge {
+        name: "observed_age",
+        help: "Age of the newest measurement",
+        unit: Some(Unit::Seconds),
+        read: |part| Some(part.of.since(part.claim?.observed?.at)),
+    },
+    Gauge {
+        name: "plan_origin_age",
+        help: "Age of the last settled measurement that the plan rests on",
+        unit: Some(Unit::Seconds),
+        read: |part| Some(part.of.since(part.claim?.plan.as_ref()?.origin)),
     },
 ];
 
@@ -163,24 +185,37 @@ impl<C: Clock> Collector for Decisions<C> {
             })
             .collect();
 
-        for Gauge { name, help, unit, read } in &GAUGES {
+        for Gauge { name, help, unit, read } in &OF_TARGETS {
             let samples = readings.iter().filter_map(|reading| Some(([by(reading)], read(reading)?)));
             family(&mut encoder, (name, help, unit.as_ref()), samples)?;
         }
-        let forecast = readings.iter().flat_map(|reading| {
-            let plan = reading.decision().and_then(|decision| decision.plan.as_ref());
-            let sample = |quantile, load: Load| ([by(reading), ("quantile", quantile)], load.get());
+        let parts = || readings.iter().flat_map(Reading::parts);
+        for Gauge { name, help, unit, read } in &OF_DEMANDS {
+            let samples = parts().filter_map(|part| Some((by_demand(part), read(part)?)));
+            family(&mut encoder, (name, help, unit.as_ref()), samples)?;
+        }
+        let forecast = parts().flat_map(|part| {
+            let plan = part.claim.and_then(|claim| claim.plan.as_ref());
+            let [target, demand] = by_demand(part);
+            let sample = |quantile, load: Load| ([target, demand, ("quantile", quantile)], load.get());
             plan.map(|plan| [sample("planned", plan.peak), sample("median", plan.median)])
                 .into_iter()
                 .flatten()
         });
         let help = "The largest demand of the lead-time window, in the unit of the query";
         family(&mut encoder, ("forecast_load", help, None), forecast)?;
+        let rungs = parts().filter_map(|part| {
+            let [target, demand] = by_demand(part);
+            Some(([target, demand, ("rung", part.claim?.rung.name())], 1.0))
+        });
+        let help = "1 for the present rung of each demand on the staleness ladder";
+        family(&mut encoder, ("demand_rung", help, None), rungs)?;
 
         let rungs = readings
             .iter()
             .filter_map(|reading| Some(([by(reading), ("rung", reading.decision()?.rung.name())], 1.0)));
-        family(&mut encoder, ("rung", "1 for the present rung of the staleness ladder", None), rungs)?;
+        let help = "1 for the present rung of the target: the lowest of a demand that can say anything";
+        family(&mut encoder, ("rung", help, None), rungs)?;
 
         let rules = readings.iter().flat_map(|reading| {
             let applied = reading.decision().map_or(&[][..], |decision| &decision.applied);
@@ -210,6 +245,11 @@ impl<C: Clock> Collector for Decisions<C> {
 /// The label that every sample has.
 fn by(reading: &Reading) -> (&str, &str) {
     ("target", &reading.target.name)
+}
+
+/// The labels that every sample of a demand has.
+fn by_demand(part: Part<'_>) -> [(&str, &str); 2] {
+    [by(part.of), ("demand", &part.demand.name)]
 }
 
 fn family<L: EncodeLabelSet>(

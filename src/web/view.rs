@@ -5,9 +5,11 @@
 
 use serde::Serialize;
 
-use crate::decision::Decision;
+use crate::decision::{Claim, Decision};
 use crate::engine::{NoDecision, Target};
+use crate::forecast::Observation;
 use crate::guard::Mode;
+use crate::plan::Plan;
 use crate::time::Timestamp;
 
 /// Everything, at one moment.
@@ -24,7 +26,6 @@ pub(super) struct Entry<'a> {
     target: &'a str,
     scaled_object: String,
     mode: &'static str,
-    unit: &'a str,
     decision: Option<Shown<'a>>,
     no_decision: Option<String>,
 }
@@ -35,12 +36,30 @@ struct Shown<'a> {
     at: Timestamp,
     effective_from: Timestamp,
     rung: &'static str,
+    /// The demand whose newest measurement needs the most, that measurement and what it needs.
+    needs_most: Option<&'a str>,
     observed: Option<Observed>,
     reactive_need_replicas: Option<u32>,
+    /// The demand whose plan wants the most, and that plan.
+    plans_most: Option<&'a str>,
     plan: Option<Planned>,
+    demands: Vec<Claimed<'a>>,
     applied: Vec<Applied<'a>>,
     guarded_replicas: Option<u32>,
     active: Option<bool>,
+}
+
+/// What one demand asks for.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Claimed<'a> {
+    demand: &'a str,
+    /// Absent when the configuration in force does not have this demand any more.
+    unit: Option<&'a str>,
+    rung: &'static str,
+    observed: Option<Observed>,
+    reactive_need_replicas: Option<u32>,
+    plan: Option<Planned>,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,32 +108,64 @@ impl<'a> Entry<'a> {
             target: &target.name,
             scaled_object: target.scaled_object.to_string(),
             mode: mode(target),
-            unit: &target.demand.unit,
-            decision: decision.ok().map(Shown::from),
+            decision: decision.ok().map(|decision| Shown::new(target, decision)),
             no_decision: decision.err().map(ToString::to_string),
         }
     }
 }
 
-impl<'a> From<&'a Decision> for Shown<'a> {
-    fn from(decision: &'a Decision) -> Self {
+/// The unit of a demand, if the target has it.
+fn unit<'a>(target: &'a Target, claim: &Claim) -> Option<&'a str> {
+    let demand = target.demands.iter().find(|demand| demand.name == claim.demand);
+    demand.map(|demand| &*demand.unit)
+}
+
+impl From<Observation> for Observed {
+    fn from(observed: Observation) -> Self {
+        Self { at: observed.at, load: observed.load.get() }
+    }
+}
+
+impl From<&Plan> for Planned {
+    fn from(plan: &Plan) -> Self {
+        Self {
+            replicas: plan.replicas.0,
+            quantile: plan.quantile.get(),
+            origin: plan.origin,
+            peak_at: plan.peak_at,
+            peak_load: plan.peak.get(),
+            median_load: plan.median.get(),
+            components: Components { profile: plan.components.profile, level: plan.components.level },
+        }
+    }
+}
+
+impl<'a> Claimed<'a> {
+    fn new(target: &'a Target, claim: &'a Claim) -> Self {
+        Self {
+            demand: &claim.demand,
+            unit: unit(target, claim),
+            rung: claim.rung.name(),
+            observed: claim.observed.map(Observed::from),
+            reactive_need_replicas: claim.reactive_need.map(|replicas| replicas.0),
+            plan: claim.plan.as_ref().map(Planned::from),
+        }
+    }
+}
+
+impl<'a> Shown<'a> {
+    fn new(target: &'a Target, decision: &'a Decision) -> Self {
+        let name = |claim: Option<&'a Claim>| claim.map(|claim| &*claim.demand);
         Self {
             at: decision.at,
             effective_from: decision.effective_from,
             rung: decision.rung.name(),
-            observed: decision
-                .observed
-                .map(|observed| Observed { at: observed.at, load: observed.load.get() }),
-            reactive_need_replicas: decision.reactive_need.map(|replicas| replicas.0),
-            plan: decision.plan.as_ref().map(|plan| Planned {
-                replicas: plan.replicas.0,
-                quantile: plan.quantile.get(),
-                origin: plan.origin,
-                peak_at: plan.peak_at,
-                peak_load: plan.peak.get(),
-                median_load: plan.median.get(),
-                components: Components { profile: plan.components.profile, level: plan.components.level },
-            }),
+            needs_most: name(decision.needs_most()),
+            observed: decision.observed().map(Observed::from),
+            reactive_need_replicas: decision.reactive_need().map(|replicas| replicas.0),
+            plans_most: name(decision.plans_most()),
+            plan: decision.plan().map(Planned::from),
+            demands: decision.claims.iter().map(|claim| Claimed::new(target, claim)).collect(),
             applied: decision
                 .applied
                 .iter()
@@ -137,23 +188,27 @@ pub(super) fn line(target: &Target, decision: Result<&Decision, &NoDecision>, no
         Ok(decision) => decision,
         Err(why) => return format!("{}: no answer, {why}", target.name),
     };
-    let unit = &target.demand.unit;
     let answer = match decision.guarded {
         Some(replicas) => format!("{replicas} replicas"),
         None => "no answer".into(),
     };
     let mut parts = vec![answer, format!("{} ({})", decision.rung.name(), mode(target))];
-    if let Some(plan) = &decision.plan {
-        let peak_at = plan.peak_at.format("%H:%M:%SZ");
-        parts.push(format!(
-            "planned {} for {} {unit} at {peak_at} (quantile {})",
-            plan.replicas, plan.peak, plan.quantile
-        ));
-    }
-    if let Some(observed) = decision.observed {
-        let age = (now - observed.at).num_seconds().max(0);
-        let need = decision.reactive_need.map(|need| format!(", which need {need}")).unwrap_or_default();
-        parts.push(format!("observed {} {unit} {age} s ago{need}", observed.load));
+    for claim in &decision.claims {
+        let unit = unit(target, claim).unwrap_or_default();
+        // Where there is only one demand, everything is said of it.
+        let of = if decision.claims.len() > 1 { format!("{} ", claim.demand) } else { String::new() };
+        if let Some(plan) = &claim.plan {
+            let peak_at = plan.peak_at.format("%H:%M:%SZ");
+            parts.push(format!(
+                "{of}planned {} for {} {unit} at {peak_at} (quantile {})",
+                plan.replicas, plan.peak, plan.quantile
+            ));
+        }
+        if let Some(observed) = claim.observed {
+            let age = (now - observed.at).num_seconds().max(0);
+            let need = claim.reactive_need.map(|need| format!(", which need {need}")).unwrap_or_default();
+            parts.push(format!("{of}observed {} {unit} {age} s ago{need}", observed.load));
+        }
     }
     let rules: Vec<_> = decision.applied.iter().map(|applied| applied.rule.name()).collect();
     if !rules.is_empty() {

@@ -18,10 +18,10 @@ async fn writer() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let folder = Path::new(&folder);
     let (archive, target) = (open(folder), target("1m"));
-    let step = target.demand.step;
+    let step = target.demands[0].step;
     let (mut kept, mut failures) = (Vec::new(), Vec::new());
     for date in from_day("2026-01-01", 100) {
-        match archive.keep(&target, &measured(step, date)).await {
+        match archive.keep(&target, &target.demands[0], &measured(step, date)).await {
             Ok(_) => kept.push(date),
             Err(error) => failures.push(error.to_string()),
         }
@@ -35,7 +35,7 @@ async fn writer() {
         assert!(said.contains("nothing that was there is lost; make room"), "{said}");
     }
     // A month has no room either: its days stay.
-    let tidied = archive.tidy(&target, "2026-12-01T00:00:00Z".parse().unwrap()).await;
+    let tidied = archive.tidy(&target, &target.demands[0], "2026-12-01T00:00:00Z".parse().unwrap()).await;
     if kept.len() >= 31 {
         assert!(tidied.unwrap_err().to_string().contains("cannot write"));
     }
@@ -52,8 +52,12 @@ async fn writer() {
 async fn reader() {
     let Ok(folder) = std::env::var("TIDETABLE_TEST_READ_ONLY_DISK") else { return };
     let (archive, target) = (open(Path::new(&folder)), target("1m"));
-    let step = target.demand.step;
-    let error = archive.keep(&target, &measured(step, day("2026-03-03"))).await.unwrap_err().to_string();
+    let step = target.demands[0].step;
+    let error = archive
+        .keep(&target, &target.demands[0], &measured(step, day("2026-03-03")))
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("cannot write") && error.contains("mount it so that it can be written"),
         "{error}"
@@ -107,7 +111,7 @@ async fn a_read_only_disk_is_read_and_says_what_it_cannot() {
     let folder = tempfile::tempdir().unwrap();
     let (archive, target) = (open(folder.path()), target("1m"));
     for date in from_day("2026-03-01", 2) {
-        archive.keep(&target, &measured(target.demand.step, date)).await.unwrap();
+        archive.keep(&target, &target.demands[0], &measured(target.demands[0].step, date)).await.unwrap();
     }
     std::fs::write(file(folder.path(), "day-2026-03-02.parquet"), "spoiled").unwrap();
     let frozen = "mount --bind \"$DIR\" \"$DIR\" && mount -o remount,bind,ro \"$DIR\"";
@@ -118,7 +122,9 @@ async fn a_read_only_disk_is_read_and_says_what_it_cannot() {
         let mut rights = std::fs::metadata(&home).unwrap().permissions();
         rights.set_readonly(true);
         std::fs::set_permissions(&home, rights).unwrap();
-        let error = archive.keep(&target, &measured(target.demand.step, day("2026-03-03"))).await;
+        let error = archive
+            .keep(&target, &target.demands[0], &measured(target.demands[0].step, day("2026-03-03")))
+            .await;
         assert!(error.unwrap_err().to_string().contains("give the folder to the user of this process"));
     }
 }

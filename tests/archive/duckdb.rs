@@ -39,11 +39,12 @@ async fn duckdb_reads_the_folder_with_one_select() {
     let archive = open(folder.path());
     let mut expected = Vec::new();
     for target in [target("1m"), target("15m")] {
-        let step = target.demand.step;
+        let step = target.demands[0].step;
         for date in from_day("2026-09-25", 45) {
-            archive.keep(&target, &measured(step, date)).await.unwrap();
+            archive.keep(&target, &target.demands[0], &measured(step, date)).await.unwrap();
         }
-        let tidied = archive.tidy(&target, "2026-11-10T00:00:00Z".parse().unwrap()).await.unwrap();
+        let tidied =
+            archive.tidy(&target, &target.demands[0], "2026-11-10T00:00:00Z".parse().unwrap()).await.unwrap();
         assert_eq!(tidied.rolled_up, 1);
         let slots = span(step, "2026-09-25", 45);
         let all = (slots.start.0..slots.end.0).map(Slot);

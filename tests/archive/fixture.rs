@@ -10,13 +10,13 @@ use super::*;
 async fn version_1_is_read() {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/archive/v1");
     let target = target("30m");
-    let step = target.demand.step;
+    let step = target.demands[0].step;
     if std::env::var_os("WRITE_ARCHIVE_V1").is_some() && !committed.exists() {
         let archive = open(&committed);
         for date in from_day("2026-02-01", 30) {
-            archive.keep(&target, &measured(step, date)).await.unwrap();
+            archive.keep(&target, &target.demands[0], &measured(step, date)).await.unwrap();
         }
-        archive.tidy(&target, "2026-03-03T00:00:00Z".parse().unwrap()).await.unwrap();
+        archive.tidy(&target, &target.demands[0], "2026-03-03T00:00:00Z".parse().unwrap()).await.unwrap();
     }
     // A copy: reading may set aside.
     let folder = tempfile::tempdir().unwrap();

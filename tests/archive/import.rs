@@ -34,7 +34,7 @@ fn assert_said(output: &Output, line: &str) {
 
 /// From noon of the day before `first` to noon of the day after the last, stamped at the end of each slot.
 fn csv(first: &str, count: usize) -> String {
-    let step = target("15m").demand.step;
+    let step = target("15m").demands[0].step;
     let slots = span(step, first, count);
     let mut text = String::from("timestamp,value\n");
     for slot in (slots.start.0 - 48..slots.end.0 + 48).map(Slot) {
@@ -61,7 +61,7 @@ async fn a_file_is_imported_day_by_day_and_again_only_what_is_missing() {
     assert_said(&import(folder.path(), &arguments), line);
 
     let target = target("15m");
-    let step = target.demand.step;
+    let step = target.demands[0].step;
     let recalled = recall(&open(&home), &target, &span(step, "2026-01-01", 100)).await;
     assert_eq!((recalled.days, recalled.passed_over.len()), (70, 0));
     assert_true(&recalled, step);
@@ -87,7 +87,7 @@ fn a_span_can_be_chosen() {
 async fn the_targets_own_source_is_imported_as_far_back_as_it_reaches() {
     let folder = tempfile::tempdir().unwrap();
     let target = target("15m");
-    let step = target.demand.step;
+    let step = target.demands[0].step;
     // From noon of the 5th to the last midnight of the 7th.
     let slots = span(step, "2026-01-05", 3);
     let mut text = "# TYPE payments gauge\n".to_owned();
@@ -100,7 +100,7 @@ async fn the_targets_own_source_is_imported_as_far_back_as_it_reaches() {
     let query = "max_over_time(payments[899s])";
     let config = config_text(&folder.path().join("archive"), "15m")
         .replace("http://127.0.0.1:9", &prometheus.url())
-        .replace(&target.demand.query, query);
+        .replace(&target.demands[0].query, query);
     std::fs::write(folder.path().join("tidetable.yaml"), config).unwrap();
     let arguments =
         ["--from", "prometheus", "--since", "2026-01-04T00:00:00Z", "--until", "2026-01-09T00:00:00Z"];
@@ -109,7 +109,8 @@ async fn the_targets_own_source_is_imported_as_far_back_as_it_reaches() {
     let line = "payments-api: 0 days written, 3 there already, 2 without a measurement";
     assert_said(&import(folder.path(), &arguments), line);
 
-    let target = Target { demand: Demand { query: query.to_owned(), ..target.demand.clone() }, ..target };
+    let target =
+        Target { demands: vec![Demand { query: query.to_owned(), ..target.demands[0].clone() }], ..target };
     let recalled = recall(&open(&folder.path().join("archive")), &target, &slots).await;
     assert_eq!((recalled.days, recalled.samples.len()), (3, 3 * 96));
     assert!(recalled.samples[..48].iter().all(|sample| sample.load.is_none()));
@@ -148,6 +149,12 @@ fn mistakes_are_named_with_a_remedy_and_an_exit_code() {
             "names no archive to import into",
         ),
         (text.replace("min: 3", "min: 300"), "lower min or raise max"),
+        (
+            text.replace("payments-api:", "orders:")
+                .replace("demand: {", "demand: [{ source: main, query: up, name: queue }, {")
+                .replace("unit: tx/s }", "unit: tx/s }]"),
+            "orders has several demands; give --demand with one of: demand-2, queue",
+        ),
     ] {
         std::fs::write(&wrong, text).unwrap();
         let output = command.output().unwrap();

@@ -28,16 +28,16 @@ fn open_for_ever(folder: &Path) -> Archive {
 async fn writer() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let (archive, target) = (open_for_ever(Path::new(&folder)), target(STEP));
-    let step = target.demand.step;
+    let step = target.demands[0].step;
     println!("\nbegin");
-    let there = archive.days(&target, span(step, FIRST, DAYS)).await.unwrap();
+    let there = archive.days(&target, &target.demands[0], span(step, FIRST, DAYS)).await.unwrap();
     for (count, date) in from_day(FIRST, DAYS).filter(|date| !there.contains(date)).enumerate() {
         // At once, because the one before was perhaps killed at it, and in between.
         if count % 7 == 0 {
-            let tidied = archive.tidy(&target, date.end()).await.unwrap();
+            let tidied = archive.tidy(&target, &target.demands[0], date.end()).await.unwrap();
             assert_eq!(tidied.passed_over, [""; 0]);
         }
-        archive.keep(&target, &measured(step, date)).await.unwrap();
+        archive.keep(&target, &target.demands[0], &measured(step, date)).await.unwrap();
         println!("kept {date}");
     }
 }
@@ -47,7 +47,7 @@ async fn writer() {
 async fn a_writer_killed_at_any_moment_loses_nothing_it_reported() {
     let folder = tempfile::tempdir().unwrap();
     let target = target(STEP);
-    let step = target.demand.step;
+    let step = target.demands[0].step;
     let mut chance = rand_pcg::Pcg32::seed_from_u64(9);
     let mut reported = std::collections::BTreeSet::new();
     let mut leftovers = 0;
@@ -78,7 +78,10 @@ async fn a_writer_killed_at_any_moment_loses_nothing_it_reported() {
         let whole = rest.rsplit_once('\n').map_or("", |(whole, _)| whole);
         reported.extend(whole.lines().filter_map(|line| line.strip_prefix("kept ")).map(day));
         leftovers = files(folder.path()).iter().filter(|name| name.contains('#')).count();
-        let there = open_for_ever(folder.path()).days(&target, span(step, FIRST, DAYS)).await.unwrap();
+        let there = open_for_ever(folder.path())
+            .days(&target, &target.demands[0], span(step, FIRST, DAYS))
+            .await
+            .unwrap();
         assert!(reported.is_subset(&there), "lost: {:?}", reported.difference(&there).collect::<Vec<_>>());
     }
     let archive = open_for_ever(folder.path());
@@ -93,7 +96,7 @@ async fn a_writer_killed_at_any_moment_loses_nothing_it_reported() {
 
     // What was begun is finished: every whole month is one object, and the leftovers are swept a day later.
     let tomorrow = std::time::SystemTime::now() + days(1);
-    archive.tidy(&target, tomorrow.into()).await.unwrap();
+    archive.tidy(&target, &target.demands[0], tomorrow.into()).await.unwrap();
     let last = from_day(FIRST, recalled.days).last().unwrap();
     let whole =
         from_day(FIRST, recalled.days + 1).filter(|day| day.date().to_string().ends_with("-01")).count() - 1;

@@ -90,7 +90,7 @@ fn measured(step: Step, day: Day) -> Series {
 
 /// Recalls some days.
 async fn recall(archive: &Archive, target: &Target, slots: &Range<Slot>) -> Recalled {
-    archive.recall(target, slots.start, slots.end).await.unwrap()
+    archive.recall(target, &target.demands[0], slots.start, slots.end).await.unwrap()
 }
 
 /// Asserts that what was recalled is what was measured, slot by slot, in order, each once.

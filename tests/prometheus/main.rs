@@ -24,10 +24,12 @@ use std::time::Duration;
 use tidetable::engine::Demand;
 use tidetable::source::prometheus::{Settings, Source};
 use tidetable::time::Step;
+use tidetable::units::LoadPerReplica;
 
 /// What is measured at 1 min by `query`.
 fn demand(query: &str) -> Demand {
     Demand {
+        name: "demand".into(),
         source: "main".to_owned(),
         query: query.to_owned(),
         label: None,
@@ -35,6 +37,7 @@ fn demand(query: &str) -> Demand {
         settle_lag: Duration::from_secs(60),
         history: Duration::from_secs(21 * 86_400),
         unit: "tx/s".to_owned(),
+        capacity: LoadPerReplica::try_new(100.0).expect("a capacity"),
     }
 }
 

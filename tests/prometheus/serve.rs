@@ -112,7 +112,13 @@ async fn keda_is_answered_what_the_forecast_asks_for() {
     assert!(reactive == 10 && daily == 20 && needed.contains(&bearing(SURGE, PER_REPLICA)), "{needed:?}");
 
     let capped = target("payments-capped", "payments_per_second", PER_REPLICA, 25, "");
-    let scaler = Scaler::start(&shop.prometheus.url(), &(payments("") + &capped));
+    // A young demand of 42 refunds, one for each replica, beside the payments that are planned for.
+    let two = target("payments-two", "payments_per_second", PER_REPLICA, NO_LIMIT, "").replace(
+        "history: 21d }",
+        "history: 21d }\n      - { source: main, query: refunds_per_second, name: refunds, capacity: { perReplica: 1 } }",
+    );
+    let two = two.replace("demand: {", "demand:\n      - {");
+    let scaler = Scaler::start(&shop.prometheus.url(), &(payments("") + &capped + &two));
     let mut keda = scaler.keda().await;
     scaler.reaches(PAYMENTS, "planned");
     let (number, decision) = answered(&scaler, &mut keda, PAYMENTS).await;
@@ -131,6 +137,14 @@ async fn keda_is_answered_what_the_forecast_asks_for() {
     let last = decision["applied"].as_array().unwrap().last().unwrap();
     assert_eq!(last["rule"], "max");
     assert!(last["why"].as_str().unwrap().contains("the configured maximum is 25; 3"), "{last}");
+
+    scaler.reaches("payments-two", "reactive_only");
+    let (number, decision) = answered(&scaler, &mut keda, "payments-two").await;
+    let for_refunds = bearing(REFUNDS, 1);
+    assert!(for_refunds > *needed.end(), "the refunds need the most: {needed:?}");
+    assert_eq!((number, &decision["needsMost"]), (for_refunds, &"refunds".into()), "{decision}");
+    assert_eq!(decision["plansMost"], "demand-1");
+    assert_eq!(decision["demands"][0]["rung"], "planned");
 
     assert!(keda.is_active(trigger(PAYMENTS)).await.unwrap().into_inner().result);
     let polled = keda.get_metric_spec(trigger(PAYMENTS)).await.unwrap().into_inner();

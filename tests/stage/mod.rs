@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidetable::decision::{Decision, Policy};
+use tidetable::decision::{Claim, Decision, Policy};
 use tidetable::engine::{Clock, Demand, ScaledObject, Target};
 use tidetable::forecast::{Components, Observation};
 use tidetable::guard::{self, Applied, Rule, Rung};
@@ -28,7 +28,8 @@ pub(crate) fn target(name: &str) -> Arc<Target> {
     Arc::new(Target {
         name: name.into(),
         scaled_object: ScaledObject { namespace: "payments".into(), name: name.into() },
-        demand: Demand {
+        demands: vec![Demand {
+            name: "demand".into(),
             source: "main".into(),
             query: "sum(rate(payment_transactions_total[2m]))".into(),
             label: None,
@@ -36,14 +37,11 @@ pub(crate) fn target(name: &str) -> Arc<Target> {
             settle_lag: seconds(60),
             history: seconds(15 * 86_400),
             unit: "tx/s".into(),
-        },
+            capacity: LoadPerReplica::try_new(120.0).unwrap(),
+        }],
         timezone: chrono_tz::Europe::London,
         policy: Policy {
-            plan: plan::Options {
-                capacity: LoadPerReplica::try_new(120.0).unwrap(),
-                lead_time: seconds(90),
-                quantile: Quantile::P95,
-            },
+            plan: plan::Options { lead_time: seconds(90), quantile: Quantile::P95 },
             guard: guard::Options {
                 min: Replicas(0),
                 max: Replicas(200),
@@ -59,23 +57,28 @@ pub(crate) fn target(name: &str) -> Arc<Target> {
 /// fewer; or, without a number, one that never saw a measurement.
 pub(crate) fn decision(target: &str, at: Timestamp, replicas: Option<u32>) -> Arc<Decision> {
     let load = |replicas: u32| Load::try_new(f64::from(replicas) * 120.0).unwrap();
+    let rung = if replicas.is_some() { Rung::Planned } else { Rung::Unavailable };
     Arc::new(Decision {
         target: target.into(),
         at,
         effective_from: at,
-        rung: if replicas.is_some() { Rung::Planned } else { Rung::Unavailable },
-        observed: replicas
-            .map(|count| Observation { at: at - seconds(10), load: load(count.saturating_sub(2)) }),
-        reactive_need: replicas.map(|count| Replicas(count.saturating_sub(2))),
-        plan: replicas.map(|count| Plan {
-            replicas: Replicas(count),
-            quantile: Quantile::P95,
-            origin: at - seconds(60),
-            peak_at: at + seconds(120),
-            peak: load(count),
-            median: load(count.saturating_sub(1)),
-            components: Components::default(),
-        }),
+        rung,
+        claims: vec![Claim {
+            demand: "demand".into(),
+            rung,
+            observed: replicas
+                .map(|count| Observation { at: at - seconds(10), load: load(count.saturating_sub(2)) }),
+            reactive_need: replicas.map(|count| Replicas(count.saturating_sub(2))),
+            plan: replicas.map(|count| Plan {
+                replicas: Replicas(count),
+                quantile: Quantile::P95,
+                origin: at - seconds(60),
+                peak_at: at + seconds(120),
+                peak: load(count),
+                median: load(count.saturating_sub(1)),
+                components: Components::default(),
+            }),
+        }],
         applied: replicas
             .map(|count| Applied {
                 rule: Rule::ScaleDownHold,

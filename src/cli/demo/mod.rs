@@ -143,7 +143,7 @@ impl<C: Clock> Stage<C> {
         let target = Arc::new(config.targets.into_iter().next().context("the demo has a target")?);
         assembly.shared.board.replace([Arc::clone(&target)]);
         let source = wiring::source("demo", &config.sources["demo"])?;
-        let worker = Some(assembly.worker(target, source));
+        let worker = Some(assembly.worker(target, [source]));
         let (keda, web) =
             (bind("the demo's gRPC", loopback).await?, bind("the demo's pages", loopback).await?);
         let (grpc, http) = (keda.local_addr()?, web.local_addr()?);
@@ -192,7 +192,7 @@ impl<C: Clock> Stage<C> {
 fn forecast(board: &Board, now: Timestamp) -> Option<(f64, f64)> {
     let published = board.table().published(TARGET)?;
     let decision: &Arc<Decision> = published.at(now).ok()?;
-    decision.plan.as_ref().map(|plan| (plan.median.get(), plan.peak.get()))
+    decision.plan().map(|plan| (plan.median.get(), plan.peak.get()))
 }
 
 /// The configuration of the demo, in the words of an operator.

@@ -78,18 +78,23 @@ fn corrupt(what: impl Into<String>) -> Unreadable {
 }
 
 /// The bytes of an object that holds every slot of `series`.
-pub(super) fn encode(target: &Target, series: &Series) -> Result<Bytes, ParquetError> {
-    encode_as(FORMAT_VERSION, target, series)
+pub(super) fn encode(target: &Target, demand: &Demand, series: &Series) -> Result<Bytes, ParquetError> {
+    encode_as(FORMAT_VERSION, target, demand, series)
 }
 
-pub(super) fn encode_as(version: u32, target: &Target, series: &Series) -> Result<Bytes, ParquetError> {
+pub(super) fn encode_as(
+    version: u32,
+    target: &Target,
+    demand: &Demand,
+    series: &Series,
+) -> Result<Bytes, ParquetError> {
     let step = series.step();
     let mut metadata: Vec<(&str, String)> = vec![
         (VERSION, version.to_string()),
         (TARGET, target.name.to_string()),
-        (QUERY, target.demand.measured()),
+        (QUERY, demand.measured()),
         (STEP, step.seconds().to_string()),
-        (UNIT, target.demand.unit.clone()),
+        (UNIT, demand.unit.clone()),
         (ZONE, target.timezone.name().to_owned()),
     ];
     metadata.push((CHECKSUM, checksum(metadata.iter().map(|(key, value)| (*key, value.as_str())), series)));
@@ -281,7 +286,8 @@ pub(super) fn test_target() -> Target {
     Target {
         name: "payments-api".into(),
         scaled_object: engine::ScaledObject { namespace: "payments".into(), name: "payments-api".into() },
-        demand: Demand {
+        demands: vec![Demand {
+            name: "demand".into(),
             source: "main".into(),
             query: "sum(rate(payment_transactions_total[2m]))".into(),
             label: None,
@@ -289,14 +295,11 @@ pub(super) fn test_target() -> Target {
             settle_lag: minutes(2),
             history: minutes(15 * 1440),
             unit: "tx/s".into(),
-        },
+            capacity: LoadPerReplica::try_new(120.0).unwrap(),
+        }],
         timezone: chrono_tz::America::New_York,
         policy: decision::Policy {
-            plan: plan::Options {
-                capacity: LoadPerReplica::try_new(120.0).unwrap(),
-                lead_time: minutes(2),
-                quantile: Quantile::P95,
-            },
+            plan: plan::Options { lead_time: minutes(2), quantile: Quantile::P95 },
             guard: guard::Options {
                 min: Replicas(3),
                 max: Replicas(200),
@@ -315,9 +318,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn demand() -> Demand {
+        target().demands.remove(0)
+    }
+
     fn day() -> (Range<Slot>, Series) {
-        let slots = Span::parse("day-2026-11-01.parquet").unwrap().slots(target().demand.step);
-        let mut series = Series::empty(target().demand.step, slots.start);
+        let slots = Span::parse("day-2026-11-01.parquet").unwrap().slots(demand().step);
+        let mut series = Series::empty(demand().step, slots.start);
         for (index, slot) in (slots.start.0..slots.end.0).map(Slot).enumerate() {
             if index % 5 == 3 {
                 series.mask(slot);
@@ -331,37 +338,37 @@ mod tests {
     #[test]
     fn what_was_written_is_read_and_the_same_bytes_come_of_the_same_day() {
         let (slots, series) = day();
-        let bytes = encode(&target(), &series).unwrap();
-        assert_eq!(decode(bytes.clone(), &target().demand, &slots), Ok(series.clone()));
-        assert_eq!(encode(&target(), &series).unwrap(), bytes);
+        let bytes = encode(&target(), &demand(), &series).unwrap();
+        assert_eq!(decode(bytes.clone(), &demand(), &slots), Ok(series.clone()));
+        assert_eq!(encode(&target(), &demand(), &series).unwrap(), bytes);
     }
 
     #[test]
     fn a_newer_format_and_another_history_are_told_apart_from_this_one() {
         let (slots, series) = day();
-        let newer = encode_as(2, &target(), &series).unwrap();
-        assert_eq!(decode(newer, &target().demand, &slots), Err(Unreadable::Newer { found: 2 }));
-        let bytes = encode(&target(), &series).unwrap();
-        let other = Demand { query: "up".into(), ..target().demand };
+        let newer = encode_as(2, &target(), &demand(), &series).unwrap();
+        assert_eq!(decode(newer, &demand(), &slots), Err(Unreadable::Newer { found: 2 }));
+        let bytes = encode(&target(), &demand(), &series).unwrap();
+        let other = Demand { query: "up".into(), ..demand() };
         let complaint = decode(bytes.clone(), &other, &slots).unwrap_err().to_string();
         assert!(complaint.contains("another query"), "{complaint}");
         let label = crate::engine::Label { name: "app".into(), content: "ledger".into() };
-        let other = Demand { label: Some(label), ..target().demand };
+        let other = Demand { label: Some(label), ..demand() };
         let complaint = decode(bytes.clone(), &other, &slots).unwrap_err().to_string();
         assert!(complaint.contains("another query"), "of another series: {complaint}");
         let shifted = slots.start.next()..slots.end.next();
-        let complaint = decode(bytes.clone(), &target().demand, &shifted).unwrap_err().to_string();
+        let complaint = decode(bytes.clone(), &demand(), &shifted).unwrap_err().to_string();
         assert!(complaint.contains("where slot_end"), "{complaint}");
         for (from, until) in [(0, 23), (0, 25)] {
             let other = slots.start.plus(from)..slots.start.plus(until);
-            assert!(decode(bytes.clone(), &target().demand, &other).is_err());
+            assert!(decode(bytes.clone(), &demand(), &other).is_err());
         }
     }
 
     /// What a decoder may do with bytes that a disk has spoiled: refuse them, or never have needed the bit.
     fn refuses_or_reads(bytes: Bytes, what: &str) {
         let (slots, series) = day();
-        let demand = target().demand;
+        let demand = demand();
         // A panic is turned into a refusal by the caller, as the archive does.
         let decoded = std::panic::catch_unwind(|| decode(bytes, &demand, &slots));
         if let Ok(Ok(read)) = decoded {
@@ -372,7 +379,7 @@ mod tests {
     #[test]
     fn a_flipped_bit_anywhere_is_never_a_wrong_number() {
         let (_, series) = day();
-        let bytes = encode(&target(), &series).unwrap().to_vec();
+        let bytes = encode(&target(), &demand(), &series).unwrap().to_vec();
         for place in 0..bytes.len() {
             for bit in [0, 3, 7] {
                 let mut spoiled = bytes.clone();
@@ -383,7 +390,7 @@ mod tests {
         for len in 0..bytes.len() {
             let (slots, _) = day();
             let cut = Bytes::copy_from_slice(&bytes[..len]);
-            assert!(decode(cut, &target().demand, &slots).is_err(), "{len} bytes");
+            assert!(decode(cut, &demand(), &slots).is_err(), "{len} bytes");
         }
     }
 
@@ -394,7 +401,7 @@ mod tests {
             tail in prop::collection::vec(any::<u8>(), 0..40),
         ) {
             let (_, series) = day();
-            let mut bytes = encode(&target(), &series).unwrap().to_vec();
+            let mut bytes = encode(&target(), &demand(), &series).unwrap().to_vec();
             for (place, byte) in edits {
                 let place = place.index(bytes.len());
                 bytes[place] = byte;

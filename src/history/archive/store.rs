@@ -72,9 +72,14 @@ impl Archive {
     ///
     /// # Errors
     /// When the folder cannot be listed.
-    pub async fn days(&self, target: &Target, slots: Range<Slot>) -> Result<BTreeSet<Day>, Error> {
-        let spans = self.spans(&demand_folder(&target.name, &target.demand)).await?;
-        let step = target.demand.step;
+    pub async fn days(
+        &self,
+        target: &Target,
+        demand: &Demand,
+        slots: Range<Slot>,
+    ) -> Result<BTreeSet<Day>, Error> {
+        let spans = self.spans(&demand_folder(&target.name, demand)).await?;
+        let step = demand.step;
         let wanted: BTreeSet<Day> = Day::whole_within(step, slots).collect();
         Ok(spans.into_keys().flat_map(Span::each_day).filter(|day| wanted.contains(day)).collect())
     }
@@ -166,12 +171,13 @@ impl Archive {
     pub(super) async fn create(
         &self,
         target: &Target,
+        demand: &Demand,
         location: &Path,
         series: Series,
     ) -> Result<Kept, Error> {
         let _seat = self.busy.acquire().await;
-        let encoding = target.clone();
-        let encoded = tokio::task::spawn_blocking(move || object::encode(&encoding, &series)).await;
+        let (target, demand) = (target.clone(), demand.clone());
+        let encoded = tokio::task::spawn_blocking(move || object::encode(&target, &demand, &series)).await;
         let encoded = encoded.map_err(|error| error.to_string());
         let bytes = encoded
             .and_then(|encoded| encoded.map_err(|error| error.to_string()))
@@ -220,10 +226,10 @@ impl Archive {
     async fn recall_once(
         &self,
         target: &Target,
+        demand: &Demand,
         wanted: &Range<Slot>,
         passed_over: &mut Vec<String>,
     ) -> Result<Option<Recalled>, Error> {
-        let demand = &target.demand;
         let folder = demand_folder(&target.name, demand);
         let mut parts: BTreeMap<Slot, Series> = BTreeMap::new();
         let mut covered: BTreeSet<Day> = BTreeSet::new();
@@ -266,21 +272,28 @@ impl Archive {
 impl engine::Archive for Archive {
     type Error = Error;
 
-    async fn recall(&self, target: &Target, from: Slot, until: Slot) -> Result<Recalled, Error> {
+    async fn recall(
+        &self,
+        target: &Target,
+        demand: &Demand,
+        from: Slot,
+        until: Slot,
+    ) -> Result<Recalled, Error> {
         let mut passed_over = Vec::new();
         for _ in 0..LISTINGS {
-            if let Some(recalled) = self.recall_once(target, &(from..until), &mut passed_over).await? {
+            if let Some(recalled) = self.recall_once(target, demand, &(from..until), &mut passed_over).await?
+            {
                 return Ok(Recalled { passed_over, ..recalled });
             }
         }
-        let folder = demand_folder(&target.name, &target.demand);
+        let folder = demand_folder(&target.name, demand);
         passed_over
             .push(format!("{folder} changes faster than it can be read; it is read at the next start"));
         Ok(Recalled { passed_over, ..Recalled::default() })
     }
 
-    async fn keep(&self, target: &Target, day: &Series) -> Result<Kept, Error> {
-        let step = target.demand.step;
+    async fn keep(&self, target: &Target, demand: &Demand, day: &Series) -> Result<Kept, Error> {
+        let step = demand.step;
         let date = Day::of(step, day.first());
         if day.step() != step || (day.first()..day.end()) != date.slots(step) {
             return Err(Error::NotADay);
@@ -288,7 +301,7 @@ impl engine::Archive for Archive {
         if day.measured_count() == 0 {
             return Ok(Kept::Unmeasured);
         }
-        let folder = demand_folder(&target.name, &target.demand);
+        let folder = demand_folder(&target.name, demand);
         if self.exists(&folder.clone().join(Span::month_of(date).name())).await? {
             return Ok(Kept::AlreadyThere);
         }
@@ -296,11 +309,11 @@ impl engine::Archive for Archive {
         if self.exists(&location).await? {
             return Ok(Kept::AlreadyThere);
         }
-        self.create(target, &location, day.clone()).await
+        self.create(target, demand, &location, day.clone()).await
     }
 
-    async fn tidy(&self, target: &Target, now: Timestamp) -> Result<Tidied, Error> {
-        self.tidy_up(target, now).await
+    async fn tidy(&self, target: &Target, demand: &Demand, now: Timestamp) -> Result<Tidied, Error> {
+        self.tidy_up(target, demand, now).await
     }
 }
 
@@ -325,13 +338,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let archive = Archive::try_new(folder.path(), Duration::from_secs(86_400)).unwrap();
         let target = object::test_target();
-        let location = demand_folder(&target.name, &target.demand).join("day-2026-11-01.parquet");
+        let demand = &target.demands[0];
+        let location = demand_folder(&target.name, demand).join("day-2026-11-01.parquet");
         let file = archive.root.join(location.as_ref());
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         // A hole of a terabyte takes no room on the disk.
         std::fs::File::create(&file).unwrap().set_len(1 << 40).unwrap();
-        let slots = Span::parse("day-2026-11-01.parquet").unwrap().slots(target.demand.step);
-        let recalled = archive.recall(&target, slots.start, slots.end).await.unwrap();
+        let slots = Span::parse("day-2026-11-01.parquet").unwrap().slots(demand.step);
+        let recalled = archive.recall(&target, demand, slots.start, slots.end).await.unwrap();
         assert_eq!(recalled.days, 0);
         assert!(recalled.passed_over[0].contains("1099511627776 bytes"), "{:?}", recalled.passed_over);
         assert!(!file.exists());
@@ -342,20 +356,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let archive = Archive::try_new(folder.path(), Duration::from_secs(86_400)).unwrap();
         let target = object::test_target();
+        let demand = &target.demands[0];
         let span = Span::parse("day-2026-11-01.parquet").unwrap();
-        let slots = span.slots(target.demand.step);
-        let mut day = Series::empty(target.demand.step, slots.start);
+        let slots = span.slots(demand.step);
+        let mut day = Series::empty(demand.step, slots.start);
         (slots.start.0..slots.end.0).for_each(|slot| day.put(Slot(slot), crate::units::Load::ZERO));
-        let bytes = object::encode_as(2, &target, &day).unwrap();
-        let location = demand_folder(&target.name, &target.demand).join(span.name());
+        let bytes = object::encode_as(2, &target, demand, &day).unwrap();
+        let location = demand_folder(&target.name, demand).join(span.name());
         archive.store.put(&location, PutPayload::from_bytes(bytes.clone())).await.unwrap();
 
-        let recalled = archive.recall(&target, slots.start, slots.end).await.unwrap();
+        let recalled = archive.recall(&target, demand, slots.start, slots.end).await.unwrap();
         let said = &recalled.passed_over[0];
         assert_eq!(recalled.days, 0);
         assert!(said.contains("is of format 2") && said.contains("left alone, upgrade"), "{said}");
-        assert_eq!(archive.keep(&target, &day).await.unwrap(), Kept::AlreadyThere);
-        archive.tidy(&target, slots_end(&day)).await.unwrap();
+        assert_eq!(archive.keep(&target, demand, &day).await.unwrap(), Kept::AlreadyThere);
+        archive.tidy(&target, demand, slots_end(&day)).await.unwrap();
         let there = archive.store.get(&location).await.unwrap().bytes().await.unwrap();
         assert_eq!(there, bytes);
     }

@@ -10,7 +10,7 @@ use object_store::path::Path;
 use super::Error;
 use super::layout::{Span, demand_folder, folder_of, target_folder};
 use super::store::{Archive, PATIENCE, Read};
-use crate::engine::{Target, Tidied};
+use crate::engine::{Demand, Target, Tidied};
 use crate::series::Series;
 use crate::time::Timestamp;
 
@@ -18,13 +18,18 @@ use crate::time::Timestamp;
 const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 
 impl Archive {
-    pub(super) async fn tidy_up(&self, target: &Target, now: Timestamp) -> Result<Tidied, Error> {
+    pub(super) async fn tidy_up(
+        &self,
+        target: &Target,
+        demand: &Demand,
+        now: Timestamp,
+    ) -> Result<Tidied, Error> {
         let mut tidied = Tidied::default();
         // First, because it makes room.
         self.expire(target, now, &mut tidied).await?;
-        let folder = demand_folder(&target.name, &target.demand);
+        let folder = demand_folder(&target.name, demand);
         self.sweep(&folder, now).await;
-        self.roll_up(target, &folder, &mut tidied).await?;
+        self.roll_up((target, demand), &folder, &mut tidied).await?;
         Ok(tidied)
     }
 
@@ -51,7 +56,12 @@ impl Archive {
     }
 
     /// Makes one object of each month that has all its days, and then removes these.
-    async fn roll_up(&self, target: &Target, folder: &Path, tidied: &mut Tidied) -> Result<(), Error> {
+    async fn roll_up(
+        &self,
+        (target, demand): (&Target, &Demand),
+        folder: &Path,
+        tidied: &mut Tidied,
+    ) -> Result<(), Error> {
         let spans = self.spans(folder).await?;
         let mut months: BTreeMap<Span, Vec<(Span, &ObjectMeta)>> = BTreeMap::new();
         for (span, meta) in &spans {
@@ -63,7 +73,7 @@ impl Archive {
             let location = folder.clone().join(month.name());
             // A former process may have been stopped between the two halves; or a day came late, from a slower replica.
             let mut there = match spans.get(&month) {
-                Some(_) => self.read(&target.demand, &location, month).await?,
+                Some(_) => self.read(demand, &location, month).await?,
                 None => Read::Gone,
             };
             if let Read::PassedOver(why) = &there {
@@ -78,10 +88,10 @@ impl Archive {
                 if days.len() < month.each_day().count() {
                     continue;
                 }
-                let Some(whole) = self.joined(target, month, &days, tidied).await? else { continue };
-                self.create(target, &location, whole).await?;
+                let Some(whole) = self.joined(demand, month, &days, tidied).await? else { continue };
+                self.create(target, demand, &location, whole).await?;
                 tidied.rolled_up += 1;
-                there = self.read(&target.demand, &location, month).await?;
+                there = self.read(demand, &location, month).await?;
             }
             // Only what can be read where it now stands may go from where it stood.
             if !matches!(there, Read::Whole(_)) {
@@ -104,14 +114,14 @@ impl Archive {
     /// The days of a month in one series; `None` when one of them cannot be read.
     async fn joined(
         &self,
-        target: &Target,
+        demand: &Demand,
         month: Span,
         days: &[(Span, &ObjectMeta)],
         tidied: &mut Tidied,
     ) -> Result<Option<Series>, Error> {
-        let mut joined = Series::empty(target.demand.step, month.slots(target.demand.step).start);
+        let mut joined = Series::empty(demand.step, month.slots(demand.step).start);
         for (span, meta) in days {
-            match self.read(&target.demand, &meta.location, *span).await? {
+            match self.read(demand, &meta.location, *span).await? {
                 Read::Whole(day) => {
                     for slot in day.grid().slots() {
                         match day.get(slot) {
