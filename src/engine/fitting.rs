@@ -17,9 +17,10 @@ const IN_FORCE_AFTER: Duration = Duration::from_secs(60);
 /// How often a fit is tried while history is too short for one.
 const EVERY_WHILE_TOO_SHORT: Duration = Duration::from_secs(3600);
 
-/// Histories that are read or fitted at once. A year of minutes is 5 MB, so this many cost little, and a source is kept
-/// busy while the threads fit.
-const SEATS: usize = 8;
+/// Slots of history that are read or fitted at once, over all targets, in thousands. A slot on its way from a source takes
+/// 32 bytes, so this is under 200 MB: seventy targets with eight weeks of minutes, or eleven with a year. A source that
+/// reads for many at once needs many who ask.
+const SEATS: u32 = 6_000;
 
 /// The threads that fit, and the seats before them.
 #[derive(Debug, Clone)]
@@ -37,13 +38,14 @@ impl FitPool {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let builder = rayon::ThreadPoolBuilder::new().num_threads(cores.saturating_sub(1).max(1));
         let threads = builder.thread_name(|index| format!("fit-{index}")).build()?;
-        Ok(Self { threads: Arc::new(threads), seats: Arc::new(Semaphore::new(SEATS)) })
+        Ok(Self { threads: Arc::new(threads), seats: Arc::new(Semaphore::new(SEATS as usize)) })
     }
 
-    /// Waits for a seat; it is free again when what is returned is dropped.
-    pub(super) async fn seat(&self) -> Option<OwnedSemaphorePermit> {
-        // The semaphore is never closed, so there is always one in the end.
-        Arc::clone(&self.seats).acquire_owned().await.ok()
+    /// Waits for the seats of a history of so many slots; they are free again when what is returned is dropped.
+    pub(super) async fn seat(&self, slots: i64) -> Option<OwnedSemaphorePermit> {
+        let thousands = u32::try_from(slots / 1_000).unwrap_or(SEATS).clamp(1, SEATS);
+        // The semaphore is never closed, so there are always some in the end.
+        Arc::clone(&self.seats).acquire_many_owned(thousands).await.ok()
     }
 
     /// Fits what `history` holds before `origin`. `None` when the fit panicked: one odd series must not take the answers

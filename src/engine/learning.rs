@@ -148,11 +148,11 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
         let (source, archive) = (Arc::clone(&self.source), self.archive.clone());
         let (forecaster, fits, metrics) = (Arc::clone(&self.forecaster), fits.clone(), metrics.clone());
         async move {
-            // A seat is held from the first byte to the model: that bounds how many histories are in memory at once.
-            let _seat = fits.seat().await;
             let step = demand.step;
             // From the start of a day on, for that is how an archive keeps it.
             let from = Day::of(step, origin.plus(-step.slots_in(demand.history))).slots(step).start;
+            // Held from the first byte to the model: that bounds how many histories are in memory at once.
+            let _seat = fits.seat(origin.since(from)).await;
             let read =
                 reading::read(&*source, archive.as_deref(), (&target, &demand), from..origin, &metrics).await;
             let Whole { mut history, unkept } = read.map_err(Failure::Source)?;

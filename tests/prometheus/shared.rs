@@ -204,7 +204,7 @@ async fn each_target_has_its_own_column_hole_or_refusal() {
 }
 
 #[tokio::test]
-async fn the_history_for_a_model_is_asked_for_one_target_alone() {
+async fn the_history_for_a_model_of_one_target_brings_its_series_alone() {
     let server = server_with(50, 10);
     let source = connect(Settings::for_url(server.url()));
     let history = async |query: &str, target: &str| {
@@ -224,6 +224,35 @@ async fn the_history_for_a_model_is_asked_for_one_target_alone() {
     assert_eq!(history("odd", r#"a"b\c$1"#).await.unwrap()[9_000], Some(7.0));
     let refusal = history("sum by (target, pod) (pods)", "t2").await.unwrap_err().to_string();
     assert!(refusal.contains("gives 2 series of one target that differ in pod"), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_for_models_are_read_once_for_all_who_ask_at_about_the_same_time() {
+    const MINUTES: i64 = 9_000;
+    let server = server_with(30, MINUTES);
+    let source = Arc::new(connect(Settings::for_url(server.url())));
+    // Each target's weeks begin and end at minutes of their own, as their refits do.
+    let mut asking = JoinSet::new();
+    for target in 0..30 {
+        let source = Arc::clone(&source);
+        let slots = first().plus(i64::try_from(target).unwrap())
+            ..first().plus(MINUTES + 3 * i64::try_from(target).unwrap());
+        asking.spawn(async move {
+            let demand = shared(BY_TARGET, &format!("t{target}"));
+            let read = source.range(&demand, slots.start, slots.end).await.unwrap().measured;
+            (target, slots, read)
+        });
+    }
+    for (target, slots, read) in asking.join_all().await {
+        assert_eq!(read.len(), usize::try_from(slots.end.since(slots.start)).unwrap());
+        for (sample, slot) in read.iter().zip((slots.start.0..).map(Slot)) {
+            let written = slot < first().plus(MINUTES);
+            let load = written.then(|| Load::saturating(load(target, slot)));
+            assert_eq!(*sample, Sample { at: Step::MINUTE.end(slot), load }, "t{target}");
+        }
+    }
+    let (_, ranges) = queries(&server).await;
+    assert!(ranges <= 4, "{ranges} range queries for six days of thirty targets");
 }
 
 /// `{target="a"}` and `{target="b"}` at every instant that is asked for.

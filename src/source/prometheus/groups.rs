@@ -12,7 +12,7 @@
 //!
 //! A range is one flight after the other. The targets of a group begin together and go through the chunks in step, so a
 //! chunk is in memory for moments: a thousand targets' days pass through a few megabytes here. What a target reads at a time
-//! of its own, for its model, is none of these: that is asked for it alone.
+//! of its own, for its model, is none of these: that is for [`super::batches`].
 //!
 //! What was measured before its slots had settled is old after [`FRESH`]; the rest may serve latecomers for [`KEEP`].
 
@@ -47,10 +47,10 @@ pub(super) struct Groups {
 
 /// What targets have in common that share a query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    query: String,
-    label: String,
-    step: Step,
+pub(super) struct Key {
+    pub(super) query: String,
+    pub(super) label: String,
+    pub(super) step: Step,
 }
 
 /// Which instants a target is after.

@@ -36,6 +36,7 @@
 //! is the history's and the engine's work.
 
 mod answer;
+mod batches;
 mod client;
 mod error;
 mod groups;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Doubts, When, read};
+use super::batches::Batches;
 use super::client::Api;
-use super::error::excerpt;
 use super::groups::{Groups, Span};
 use super::{Error, Settings};
 use crate::engine::{Demand, Label, Measured, MetricSource, Sample};
@@ -18,6 +18,7 @@ use crate::units::Load;
 pub struct Source {
     api: Arc<Api>,
     groups: Groups,
+    batches: Batches,
 }
 
 impl Source {
@@ -30,7 +31,8 @@ impl Source {
     /// When no TLS provider has been installed; `main` does that first.
     pub fn try_new(settings: Settings) -> Result<Self, Error> {
         let api = Arc::new(Api::try_new(settings)?);
-        Ok(Self { groups: Groups::new(Arc::clone(&api)), api })
+        let (groups, batches) = (Groups::new(Arc::clone(&api)), Batches::new(Arc::clone(&api)));
+        Ok(Self { api, groups, batches })
     }
 
     /// The samples of one series, chunk by chunk.
@@ -86,29 +88,9 @@ impl Source {
 }
 
 /// How many slots targets read in step with each other. A longer span is read for a model, of which each target has its
-/// own at a time of its own.
+/// own at a time of its own ([`super::batches`]).
 fn most_in_step(demand: &Demand) -> i64 {
     demand.step.slots_in(demand.recent_span()).saturating_add(1)
-}
-
-/// The shared query with the one series that belongs to `label`. The server works for all of them still, but eight weeks
-/// of a thousand series are not carried here for the sake of one.
-fn alone(query: &str, Label { name, content }: &Label) -> String {
-    // `$` begins a reference to the regular expression, which is empty here.
-    let content = content.replace('$', "$$").replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    // A query may end in a comment.
-    format!("({query}\n) and on ({name}) label_replace(vector(1), \"{name}\", \"{content}\", \"\", \"\")")
-}
-
-/// An error in the words of the query that the operator wrote.
-fn of_shared_query(error: Error, demand: &Demand, label: &Label) -> Error {
-    match error {
-        Error::ManySeries { count, differing, .. } => {
-            let (query, label) = (excerpt(&demand.query), label.name.clone());
-            Error::Ambiguous { query, count, label, differing }
-        }
-        error => error,
-    }
 }
 
 /// Loads of consecutive slots, with their instants.
@@ -127,9 +109,9 @@ impl MetricSource for Source {
         let samples = match &demand.label {
             None => self.range_of_one(demand, (from, until), &mut doubts).await?,
             Some(label) if until.since(from) > most_in_step(demand) => {
-                let alone = Demand { query: alone(&demand.query, label), ..demand.clone() };
-                let samples = self.range_of_one(&alone, (from, until), &mut doubts).await;
-                samples.map_err(|error| of_shared_query(error, demand, label))?
+                let (loads, of_batch) = self.batches.ask(demand, label, (from, until)).await?;
+                doubts.append(&of_batch);
+                sampled(demand.step, from, &loads).collect()
             }
             Some(label) => self.range_of_many(demand, label, (from, until), &mut doubts).await?,
         };
@@ -162,20 +144,5 @@ impl MetricSource for Source {
             None => None,
         };
         Ok(Measured { measured: Sample { at, load }, degraded: table.doubts.phrase() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_label_that_holds_anything_is_quoted() {
-        let label = Label { name: "app".to_owned(), content: "a\"b\\c$1\n".to_owned() };
-        assert_eq!(
-            alone("x # all", &label),
-            r#"(x # all
-) and on (app) label_replace(vector(1), "app", "a\"b\\c$$1\n", "", "")"#
-        );
     }
 }
