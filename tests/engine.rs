@@ -50,6 +50,8 @@ enum Mood {
     Empty,
     /// Answers instants and short ranges; a long one never comes.
     Slow,
+    /// Answers, and says that the answer may be incomplete.
+    Doubts,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +99,9 @@ impl Source {
         match mood {
             Mood::Refuses => Err(Down),
             Mood::Hangs => std::future::pending().await,
+            Mood::Doubts => {
+                Ok(Measured { measured: samples(mood), degraded: Some("store c is down".to_owned()) })
+            }
             mood => Ok(samples(mood).into()),
         }
     }
@@ -580,6 +585,21 @@ async fn what_the_source_forgets_the_archive_knows() {
     assert_eq!(decided(&mut alone, 0).await.rung, Rung::ReactiveOnly);
     let (mut second, _) = worker_with(target, &source, Some(archive()));
     assert_eq!(decided(&mut second, 0).await.plan(), before.plan());
+}
+
+#[tokio::test]
+async fn an_answer_that_the_source_doubts_is_decided_on_and_counted_as_such() {
+    let source = Source::new(21);
+    let (mut worker, shared) = worker(&source, Mode::Active);
+    walk(&mut worker, 0..60).await;
+    source.set(Mood::Doubts);
+    assert_eq!(walk(&mut worker, 60..120).await.rung, Rung::Planned);
+    let mut registry = prometheus_client::registry::Registry::default();
+    shared.metrics.register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let counted = "fetches_total{target=\"payments-api\",call=\"instant\",outcome=\"degraded\"} 4";
+    assert!(text.contains(counted), "{text}");
 }
 
 #[tokio::test]

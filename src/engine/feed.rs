@@ -191,9 +191,14 @@ impl<S: MetricSource, H: History, A: Archive> Feed<S, H, A> {
     /// Counts a call, and complains of it where it failed or is doubtful.
     fn note<T>(&mut self, call: Call, at: Timestamp, outcome: &Result<Measured<T>, TroubleOf<S>>) {
         let (target, demand) = (&*self.target.name, &*self.demand.name);
-        self.means.metrics.fetched(target, call.name(), outcome.is_ok());
-        self.complaints.note(target, demand, call, at, outcome.as_ref().err());
         let degraded = outcome.as_ref().ok().and_then(|measured| measured.degraded.as_deref());
+        let counted = match (outcome, degraded) {
+            (Ok(_), None) => "ok",
+            (Ok(_), Some(_)) => "degraded",
+            (Err(_), _) => "error",
+        };
+        self.means.metrics.fetched(target, call.name(), counted);
+        self.complaints.note(target, demand, call, at, outcome.as_ref().err());
         self.complaints.doubt(target, demand, call, at, degraded);
     }
 }

@@ -155,8 +155,14 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
             let _seat = fits.seat(origin.since(from)).await;
             let read =
                 reading::read(&*source, archive.as_deref(), (&target, &demand), from..origin, &metrics).await;
-            let Whole { mut history, unkept } = read.map_err(Failure::Source)?;
+            let Whole { mut history, unkept, archived } = read.map_err(Failure::Source)?;
             leave_what_is_being_forgotten(&mut history, origin);
+            let measured_hours =
+                history.measured_count() * usize::try_from(step.seconds()).unwrap_or(0) / 3_600;
+            tracing::info!(
+                target = %target.name, demand = %demand.name, measured_hours, days_from_archive = archived,
+                "history was read"
+            );
             let fitted = fits.fit(forecaster, history, origin).await.ok_or(Failure::Died)?;
             Ok((fitted, unkept))
         }

@@ -45,7 +45,11 @@ impl Metrics {
     /// Registers everything.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("ticks", "Decisions made", self.ticks.clone());
-        registry.register("fetches", "Queries sent to metrics sources", self.fetches.clone());
+        registry.register(
+            "fetches",
+            "Answers and failures of metrics sources; degraded is an answer that the source itself doubts",
+            self.fetches.clone(),
+        );
         registry.register("fits", "Models fitted", self.fits.clone());
         registry.register(
             "archive_errors",
@@ -65,8 +69,8 @@ impl Metrics {
         self.tick_duration.observe(took.as_secs_f64());
     }
 
-    pub(super) fn fetched(&self, target: &str, call: &'static str, ok: bool) {
-        let outcome = if ok { "ok" } else { "error" };
+    /// Counts a query; `outcome` is `ok`, `degraded` where the source doubts its own answer, or `error`.
+    pub(super) fn fetched(&self, target: &str, call: &'static str, outcome: &'static str) {
         self.fetches.get_or_create(&FetchLabels { target: target.into(), call, outcome }).inc();
     }
 

@@ -21,6 +21,8 @@ const KEEP_AFTER: Duration = Duration::from_secs(3600);
 pub(super) struct Whole {
     pub(super) history: Series,
     pub(super) unkept: Vec<Series>,
+    /// How many days of it the archive had.
+    pub(super) archived: usize,
 }
 
 /// Reads every slot of `slots`.
@@ -63,7 +65,7 @@ pub(super) async fn read<S: MetricSource, A: Archive>(
         }
         (None, _) => Vec::new(),
     };
-    Ok(Whole { history, unkept })
+    Ok(Whole { history, unkept, archived: archived.len() })
 }
 
 /// Keeps days in the archive, oldest first, and tidies it. What fails is told once and tried again after the next fit.

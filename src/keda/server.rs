@@ -48,6 +48,10 @@ const MOST_POLLS: usize = 256;
 /// A push trigger holds two streams; as many again while KEDA replaces them.
 const STREAMS_PER_TARGET: usize = 4;
 
+/// A connection's limit is told to its peer when it opens, from a number that the server was built with. So there is room
+/// from the start for as many targets as a reload is likely to bring; beyond that a restart makes more.
+const TARGETS_FORESEEN: usize = 1_000;
+
 /// How long a silent peer is believed to be there.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 
@@ -75,7 +79,8 @@ pub async fn serve<C: Clock>(
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let Edge { listener, tls, limits } = edge.into();
-    let most_streams = MOST_POLLS + STREAMS_PER_TARGET * board.table().targets().count();
+    let targets = board.table().targets().count().max(TARGETS_FORESEEN);
+    let most_streams = MOST_POLLS + STREAMS_PER_TARGET * targets;
     let tasks = TaskTracker::new();
     let health = HealthServer::new(Reporter::new(tasks.clone(), shutdown.clone()));
     let scaler = Scaler::new(board, clock, metrics.clone(), tasks.clone(), shutdown.clone());

@@ -8,9 +8,9 @@
 mod polls;
 mod process;
 mod reload;
+mod replicas;
 mod traffic;
 
-use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::ops::RangeInclusive;
 use std::thread;
@@ -360,63 +360,4 @@ async fn recovered(shop: &Shop, scaler: &Scaler) {
     let (number, decision) = answered(scaler, &mut keda, PAYMENTS).await;
     assert!(surge_replicas(&shop.traffic).contains(&number), "{decision}");
     assert!(soon(active.message()).await.unwrap().unwrap().result);
-}
-
-/// What two replicas decided, by the instant they decided for.
-fn collect(scaler: &Scaler, decisions: &mut BTreeMap<String, Value>) {
-    let decision = scaler.decision(PAYMENTS);
-    if !decision.is_null() {
-        decisions.insert(decision["at"].as_str().unwrap().to_owned(), decision);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_replicas_that_started_apart_answer_alike() {
-    const APART: Duration = Duration::from_secs(20);
-    const ASKED_FOR: Duration = Duration::from_secs(60);
-    // Noise that changes with every decision, and a replica for each tx/s, so that no difference is rounded away.
-    let shop = Shop::open(Traffic::starting_now().with_noise(0.2, 15)).await;
-    let fine = target(PAYMENTS, "payments_per_second", 1, 100_000, "leadTime: 1m\n").replacen(
-        "    leadTime: 10m\n",
-        "",
-        1,
-    );
-    let older = Scaler::start(&shop.prometheus.url(), &fine);
-    let started = Instant::now();
-    older.reaches(PAYMENTS, "planned");
-    thread::sleep(APART.saturating_sub(started.elapsed()));
-    let younger = Scaler::start(&shop.prometheus.url(), &fine);
-    let (mut ask_older, mut ask_younger) = (older.keda().await, younger.keda().await);
-
-    let (mut by_older, mut by_younger) = (BTreeMap::new(), BTreeMap::new());
-    let begin = Instant::now();
-    let (mut asked, mut apart) = (0, Vec::new());
-    while begin.elapsed() < ASKED_FOR {
-        collect(&older, &mut by_older);
-        collect(&younger, &mut by_younger);
-        let first = replicas(&mut ask_older, PAYMENTS).await.unwrap();
-        // It answers as soon as it has decided, and from then on.
-        if let Ok(second) = replicas(&mut ask_younger, PAYMENTS).await {
-            asked += 1;
-            // Asked one after the other, the two may stand on both sides of the instant at which they switch.
-            let again = replicas(&mut ask_older, PAYMENTS).await.unwrap();
-            if second != first && second != again {
-                apart.push((first, second, again));
-            }
-        } else {
-            assert_eq!(asked, 0, "{}", younger.log());
-        }
-        thread::sleep(Duration::from_millis(200));
-    }
-    let numbers: Vec<_> = by_older.values().map(|decision| decision["guardedReplicas"].to_string()).collect();
-    println!(
-        "asked {asked} times, {} times apart: {apart:?}; the older decided {}",
-        apart.len(),
-        numbers.join(" ")
-    );
-    assert!(by_younger.len() >= 4, "{by_younger:?}");
-    for (at, decision) in &by_younger {
-        assert_eq!(Some(decision), by_older.get(at), "at {at}");
-    }
-    assert!(apart.is_empty(), "{apart:?}");
 }
