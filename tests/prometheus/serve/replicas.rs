@@ -13,7 +13,7 @@ use super::traffic::{Shop, Traffic};
 
 const APART: Duration = Duration::from_secs(90);
 const QUESTIONS: usize = 10_000;
-const PACE: Duration = Duration::from_millis(20);
+const PACE: Duration = Duration::from_millis(17);
 /// After so many the younger one is ended and started anew.
 const RESTART_AFTER: usize = 7_000;
 
@@ -89,9 +89,9 @@ async fn ten_thousand_questions_to_replicas_that_started_apart_find_one_answer_f
     );
     let with_two: Vec<_> = answers.iter().filter(|(_, answers)| answers.len() > 1).collect();
     assert!(with_two.is_empty(), "{with_two:?}");
-    assert!(both >= 12 && different.len() >= 6, "{answers:?}");
+    assert!(both >= 10 && different.len() >= 4, "{answers:?}");
     assert!(between < QUESTIONS / 100, "{between}");
-    assert!(by_younger.len() >= 12, "{by_younger:?}");
+    assert!(by_younger.len() >= 10, "{by_younger:?}");
     for (at, decision) in &by_younger {
         // The younger one is looked at a moment after the older, which may be in the next slot.
         if let Some(by_older) = by_older.get(at) {
