@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tidetable::calendar::Almanac;
 use tidetable::decision::{Decision, PUBLISH_DELAY, Policy};
 use tidetable::engine::{
     Board, Clock, DecisionLog, Demand, Ended, FitPool, Measured, MetricSource, Metrics, Sample, ScaledObject,
@@ -158,6 +159,7 @@ fn target(mode: Mode) -> Arc<Target> {
             capacity: LoadPerReplica::try_new(20.0).unwrap(),
         }],
         timezone: chrono_tz::UTC,
+        almanac: Almanac::none(chrono_tz::UTC),
         policy: Policy {
             plan: plan::Options { lead_time: Duration::from_secs(120), quantile: Quantile::P95 },
             guard: guard::Options {

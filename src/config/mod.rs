@@ -9,14 +9,17 @@
 //! every target with its line, its key and a remedy. A [`Config`] exists only when there was nothing to complain of.
 //!
 //! Secrets are never written in the file, only the paths of the files that hold them. Nothing here opens those, resolves a
-//! name or asks a clock: the same text always gives the same configuration. No other adapter is known here; `cli`
+//! name or asks a clock: the same text, with the same files of models and events, always gives the same configuration. No other adapter is known here; `cli`
 //! hands the settings on.
 
+mod calendars;
 mod checker;
 mod complaint;
 mod defaults;
 mod demand;
 mod duration;
+mod event;
+mod event_file;
 mod history;
 mod models;
 mod nearest;
@@ -34,7 +37,9 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+pub use calendars::{Calendars, read_events, read_folder};
 pub use complaint::{Complaint, Complaints, Place};
+pub use event::Announced;
 pub use history::History;
 pub use models::{Library, ModelFile, ModelKind};
 pub(crate) use nearest::{listed, nearest};
@@ -63,6 +68,8 @@ pub struct Config {
     pub history: Option<History>,
     /// TLS for KEDA's calls; plaintext without it.
     pub tls: Option<Tls>,
+    /// Calendars and events; each target's almanac is made of them.
+    pub calendars: Calendars,
     /// Metrics sources by name; every target's demand names one of them.
     pub sources: BTreeMap<String, PrometheusSettings>,
     /// Targets in the order of their names, at least one.
@@ -99,7 +106,8 @@ pub fn load(path: &Path) -> Result<Config, Error> {
     Ok(parse(&name, &text)?)
 }
 
-/// Checks the configuration that `text` holds. Complaints call the file `name`.
+/// Checks the configuration that `text` holds. Complaints call the file `name`, and files of models and events that it names
+/// are looked for in the folder of `name`.
 ///
 /// # Errors
 /// Everything that is wrong with it.
@@ -112,12 +120,16 @@ pub fn parse(name: &str, text: &str) -> Result<Config, Complaints> {
     let mut checker = Checker::new(&tree, structural);
     let raw = fitting
         .and_then(|fitting| checker.accept(&KeyPath::root(), serde_json::from_value::<raw::Config>(fitting)));
-    let config = raw.and_then(|raw| check(&raw, &mut checker));
+    let mut others = Complaints::none();
+    let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+    let config = raw.and_then(|raw| check(&raw, folder, &mut others, &mut checker));
 
-    let complaints = checker.into_complaints();
+    let mut complaints = Complaints::none();
+    complaints.add(name, checker.into_complaints());
+    complaints.join(others);
     match config {
-        Some(config) if complaints.is_empty() => Ok(config),
-        _ => Err(Complaints::new(name, complaints)),
+        Some(config) => complaints.into_result().map(|()| config),
+        None => Err(complaints),
     }
 }
 
@@ -127,7 +139,12 @@ fn whole_file(name: &str, message: &str) -> Complaints {
 }
 
 /// `None` only when something was complained of.
-fn check(raw: &raw::Config, checker: &mut Checker<'_>) -> Option<Config> {
+fn check(
+    raw: &raw::Config,
+    folder: &Path,
+    others: &mut Complaints,
+    checker: &mut Checker<'_>,
+) -> Option<Config> {
     let path = KeyPath::root();
     let server = server::check(&raw.server.clone().unwrap_or_default(), &path.key("server"), checker);
 
@@ -147,11 +164,17 @@ fn check(raw: &raw::Config, checker: &mut Checker<'_>) -> Option<Config> {
         .map(|(name, raw)| Some((name.clone(), source::check(raw, &sources_path.key(name), checker)?)))
         .collect();
     let targets_path = path.key("targets");
+    let names: Vec<String> = raw.targets.iter().flatten().map(|(name, _)| name.clone()).collect();
+    let mut around = calendars::Surroundings { folder, targets: &names, others };
+    let calendars = calendars::check(raw, &path, &mut around, checker);
     let targets: Vec<_> = raw
         .targets
         .iter()
         .flatten()
-        .map(|(name, raw)| target::check(name, raw, &targets_path.key(name), &declared, checker))
+        .map(|(name, raw)| {
+            let context = target::Context { sources: &declared, calendars: calendars.as_ref() };
+            target::check(name, raw, &targets_path.key(name), context, checker)
+        })
         .collect();
 
     let server::Server { grpc, http, tls } = server?;
@@ -160,6 +183,7 @@ fn check(raw: &raw::Config, checker: &mut Checker<'_>) -> Option<Config> {
         http,
         tls,
         history: history?,
+        calendars: calendars?,
         sources: sources.into_iter().collect::<Option<_>>()?,
         targets: targets.into_iter().collect::<Option<_>>()?,
     })
@@ -175,10 +199,15 @@ impl Config {
     pub fn effective(&self) -> String {
         let sources = self.sources.iter().map(|(name, settings)| (name.clone(), source::to_raw(settings)));
         let targets = self.targets.iter().map(|target| (target.name.to_string(), target::to_raw(target)));
+        let written = self.calendars.written();
         let server = server::to_raw(&self.grpc, self.http, self.tls.as_ref());
         let raw = raw::Config {
             server: Some(server),
             history: self.history.as_ref().map(history::to_raw),
+            models: written.models.clone(),
+            calendars: written.calendars.clone(),
+            events: written.events.clone(),
+            event_files: written.event_files.clone(),
             sources: Some(sources.collect()),
             targets: Some(targets.collect()),
         };

@@ -13,6 +13,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::models::raw as models;
 use crate::units;
 
 /// The configuration of tidetable: where to listen, where measurements come from and what is to be scaled.
@@ -24,6 +25,15 @@ pub(super) struct Config {
     pub(super) server: Option<Server>,
     /// Where measurements are kept for longer than their source keeps them; only in memory unless given.
     pub(super) history: Option<History>,
+    /// A folder with calendars/NAME.yaml and profiles/NAME.yaml beside those shipped; of one name, the file here counts.
+    #[schemars(example = &"/etc/tidetable/models")]
+    pub(super) models: Option<String>,
+    /// Calendars beside those shipped, by a name of your choice, and changes to those shipped, which extend their own name.
+    pub(super) calendars: Option<BTreeMap<String, models::Calendar>>,
+    /// Events that were announced: launches, sales, load tests.
+    pub(super) events: Option<Vec<Event>>,
+    /// Files of further events, which are read again when they change.
+    pub(super) event_files: Option<Vec<EventFile>>,
     /// Metrics sources, by a name of your choice that targets refer to.
     #[schemars(required, extend("minProperties" = 1))]
     pub(super) sources: Option<BTreeMap<String, Source>>,
@@ -190,6 +200,8 @@ pub(super) struct Target {
     /// The customers' wall clock, which daily and weekly seasons follow, as an IANA zone.
     #[schemars(required, example = &"America/New_York")]
     pub(super) timezone: Option<String>,
+    /// Business calendars it listens to, shipped or of your own; none unless given.
+    pub(super) calendars: Option<Vec<String>>,
     /// How sure to be: a quantile, or the two costs it follows from; quantile 0.95 unless given.
     pub(super) objective: Option<Objective>,
     /// Whether the forecast moves replicas; shadow unless given.
@@ -243,6 +255,76 @@ pub(super) struct Demand {
     pub(super) history: Option<String>,
     /// What a replica bears of this demand; the target's capacity unless given.
     pub(super) capacity: Option<Capacity>,
+}
+
+/// An event that was announced.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Event {
+    /// What it is called; events of one name are learned together.
+    #[schemars(required, example = &"phone launch")]
+    pub(super) name: Option<String>,
+    /// The targets whose demand it moves; every target's unless given.
+    #[schemars(extend("minItems" = 1))]
+    pub(super) targets: Option<Vec<String>>,
+    /// When it begins: a local time of its timezone, or an instant.
+    #[schemars(required, example = &"2026-11-27T11:00:00", example = &"2026-11-27T05:30:00Z")]
+    pub(super) at: Option<String>,
+    /// The IANA zone of its local times.
+    #[schemars(example = &"Asia/Kolkata")]
+    pub(super) timezone: Option<String>,
+    /// The profile whose shape and prior it has where it does not say its own; the shape of flash-sale, and no prior, unless
+    /// given.
+    #[schemars(example = &"flash-sale")]
+    pub(super) profile: Option<String>,
+    /// How many times the usual demand is expected; that of its profile, or what earlier events of its name did, unless given.
+    pub(super) uplift: Option<models::Uplift>,
+    /// The demand it is expected to peak at, in the query's unit, instead of an uplift.
+    #[schemars(example = 12_000)]
+    pub(super) peak: Option<f64>,
+    /// How long before it begins demand begins to grow; that of its profile unless given.
+    #[schemars(example = &"5m")]
+    pub(super) lead: Option<String>,
+    /// How long demand grows; that of its profile unless given.
+    #[schemars(example = &"5m")]
+    pub(super) ramp: Option<String>,
+    /// How long demand stays; that of its profile unless given.
+    #[schemars(example = &"45m")]
+    pub(super) hold: Option<String>,
+    /// How long demand fades; that of its profile unless given.
+    #[schemars(example = &"2h")]
+    pub(super) decay: Option<String>,
+    /// Who answers for it.
+    #[schemars(example = &"growth")]
+    pub(super) owner: Option<String>,
+    /// The change it belongs to.
+    #[schemars(example = &"CHG-1432")]
+    pub(super) ticket: Option<String>,
+    /// Called off: it has not happened and will not; no unless given.
+    pub(super) cancelled: Option<bool>,
+    /// When it ended before its time, as at is written: nothing of it is left from there on.
+    #[schemars(example = &"2026-11-27T11:20:00")]
+    pub(super) cut_short: Option<String>,
+}
+
+/// A file of events: .ics, .csv or .yaml.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct EventFile {
+    /// The file: an iCalendar (.ics), a table (.csv) or a list as under events (.yaml).
+    #[schemars(required, example = &"/etc/tidetable/launches.ics")]
+    pub(super) file: Option<String>,
+    /// The targets whose demand its events move, where they do not say so; every target's unless given.
+    #[schemars(extend("minItems" = 1))]
+    pub(super) targets: Option<Vec<String>>,
+    /// The zone of local times that do not say theirs.
+    #[schemars(example = &"Europe/London")]
+    pub(super) timezone: Option<String>,
+    /// The profile of events that do not say theirs.
+    #[schemars(example = &"flash-sale")]
+    pub(super) profile: Option<String>,
+    /// The profile of each category of an iCalendar; a category that is called like a profile needs no entry.
+    pub(super) categories: Option<BTreeMap<String, String>>,
 }
 
 /// What a replica bears.

@@ -17,16 +17,21 @@ pub(super) fn check(tree: &Node, schema: &Value) -> (Option<Value>, Vec<Complain
     let mut walk = Walk { root: schema, complaints: Vec::new() };
     let fitting = match tree.kind {
         Kind::Null => {
-            walk.complain(
-                tree.place,
-                &KeyPath::root(),
-                "the file is empty; it needs sources and targets".into(),
-            );
+            walk.complain(tree.place, &KeyPath::root(), needs(schema));
             None
         }
         _ => walk.value(tree, schema, &KeyPath::root(), tree.place),
     };
     (fitting, walk.complaints)
+}
+
+/// What an empty file lacks.
+fn needs(schema: &Value) -> String {
+    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+    match required.filter_map(Value::as_str).collect::<Vec<_>>().as_slice() {
+        [] => "the file is empty".to_owned(),
+        keys => format!("the file is empty; it needs {}", keys.join(" and ")),
+    }
 }
 
 struct Walk<'a> {

@@ -4,10 +4,12 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::calendars::Calendars;
 use super::checker::Checker;
 use super::complaint::KeyPath;
-use super::models::values;
+use super::models::{each, reference, values};
 use super::{defaults, demand, duration, raw};
+use crate::calendar::Calendar;
 use crate::decision::Policy;
 use crate::engine::{ScaledObject, Target};
 use crate::guard;
@@ -30,11 +32,20 @@ const STALE_AFTERS: RangeInclusive<Duration> = Duration::from_secs(30)..=Duratio
 /// Below the median a plan is short more often than not, which is no plan.
 const QUANTILES: RangeInclusive<f64> = 0.5..=0.999;
 
+/// What a target may refer to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context<'a> {
+    /// The names of the configuration's sources.
+    pub(super) sources: &'a [&'a str],
+    /// Its calendars and events, unless they were complained of.
+    pub(super) calendars: Option<&'a Calendars>,
+}
+
 pub(super) fn check(
     name: &str,
     raw: &raw::Target,
     path: &KeyPath,
-    sources: &[&str],
+    context: Context<'_>,
     checker: &mut Checker<'_>,
 ) -> Option<Target> {
     let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
@@ -46,12 +57,13 @@ pub(super) fn check(
 
     let scaled_object =
         raw.scaled_object.as_deref().and_then(|text| scaled_object(text, &path.key("scaledObject"), checker));
-    let demands = demand::check(name, raw, path, sources, checker);
+    let demands = demand::check(name, raw, path, context.sources, checker);
     let coarsest = demands.iter().flatten().map(|demand| demand.step).max();
     let replicas = raw.replicas.as_ref().and_then(|raw| replicas(raw, &path.key("replicas"), checker));
     let lead_time = lead_time(raw.lead_time.as_deref(), &path.key("leadTime"), checker);
     let timezone =
         raw.timezone.as_deref().and_then(|text| values::timezone(text, &path.key("timezone"), checker));
+    let calendars = calendars(raw.calendars.as_ref(), &path.key("calendars"), context.calendars, checker);
     let quantile = match &raw.objective {
         Some(raw) => quantile(raw, &path.key("objective"), checker),
         None => Some(defaults::QUANTILE),
@@ -80,7 +92,23 @@ pub(super) fn check(
         scaled_object: scaled_object?,
         demands: demands?,
         timezone: timezone?,
+        almanac: context.calendars?.almanac(name, timezone?, calendars?),
         policy: Policy { plan, guard },
+    })
+}
+
+/// The calendars a target names. Where the configuration's own were complained of, a name may be one of theirs.
+fn calendars(
+    names: Option<&Vec<String>>,
+    path: &KeyPath,
+    known: Option<&Calendars>,
+    checker: &mut Checker<'_>,
+) -> Option<Vec<Arc<Calendar>>> {
+    let library = &known?.library;
+    let known: Vec<String> = library.calendars().map(|calendar| calendar.name.to_string()).collect();
+    each(names, path, checker, |name, path, checker| {
+        reference(Some(name), &known, "calendar", path, checker).ok()?;
+        library.calendar(name).cloned()
     })
 }
 
@@ -176,8 +204,9 @@ fn quantile(raw: &raw::Objective, path: &KeyPath, checker: &mut Checker<'_>) -> 
 
 /// The target as the file would write it, with nothing left out.
 pub(super) fn to_raw(target: &Target) -> raw::Target {
-    let Target { scaled_object, demands, timezone, policy: Policy { plan, guard }, .. } = target;
+    let Target { scaled_object, demands, timezone, almanac, policy: Policy { plan, guard }, .. } = target;
     let (demand, capacity) = demand::to_raw(demands);
+    let calendars: Vec<_> = almanac.calendars().iter().map(|calendar| calendar.name.to_string()).collect();
     raw::Target {
         scaled_object: Some(scaled_object.to_string()),
         demand: Some(demand),
@@ -185,6 +214,7 @@ pub(super) fn to_raw(target: &Target) -> raw::Target {
         replicas: Some(raw::Replicas { min: Some(guard.min.0), max: Some(guard.max.0) }),
         lead_time: Some(duration::text(plan.lead_time)),
         timezone: Some(timezone.name().to_owned()),
+        calendars: (!calendars.is_empty()).then_some(calendars),
         objective: Some(raw::Objective { quantile: Some(plan.quantile.get()), ..raw::Objective::default() }),
         mode: Some(match guard.mode {
             guard::Mode::Shadow => raw::Mode::Shadow,

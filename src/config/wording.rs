@@ -13,10 +13,6 @@ pub(super) fn remedy(key: &str) -> Option<&'static str> {
         "password" => "secrets are read from files only; write passwordFile: PATH",
         "bearerToken" | "token" => "secrets are read from files only; write bearerTokenFile: PATH",
         "seasons" => "daily and weekly seasons are always followed; remove the key",
-        "calendars" => "calendars are not supported yet; remove the key, and weekly habits are still learned",
-        "events" => {
-            "planned events are not supported yet; remove the key, and raise replicas.min while one lasts"
-        }
         "exclude" => "excluding spans of history is not supported yet; remove the key",
         "growth" => {
             "growth limits are not supported yet; remove the key, and give a leadTime that includes them"

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+use crate::calendar::Almanac;
 use crate::decision::Policy;
 use crate::forecast::HORIZON;
 use crate::time::Step;
@@ -87,6 +88,8 @@ pub struct Target {
     pub demands: Vec<Demand>,
     /// The customers' wall clock.
     pub timezone: Tz,
+    /// The calendars and events it listens to, in that zone.
+    pub almanac: Almanac,
     /// How it is scaled.
     pub policy: Policy,
 }

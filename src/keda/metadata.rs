@@ -160,6 +160,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::calendar::Almanac;
     use crate::decision::Policy;
     use crate::engine::Board;
     use crate::engine::Demand;
@@ -185,6 +186,7 @@ pub(super) mod tests {
                 capacity: LoadPerReplica::try_new(120.0).unwrap(),
             }],
             timezone: chrono_tz::UTC,
+            almanac: Almanac::none(chrono_tz::UTC),
             policy: Policy {
                 plan: plan::Options { lead_time: Duration::from_secs(90), quantile: Quantile::P95 },
                 guard: guard::Options {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidetable::calendar::Almanac;
 use tidetable::decision::{Claim, Decision, Policy};
 use tidetable::engine::{Clock, Demand, ScaledObject, Target};
 use tidetable::forecast::{Components, Observation};
@@ -40,6 +41,7 @@ pub(crate) fn target(name: &str) -> Arc<Target> {
             capacity: LoadPerReplica::try_new(120.0).unwrap(),
         }],
         timezone: chrono_tz::Europe::London,
+        almanac: Almanac::none(chrono_tz::Europe::London),
         policy: Policy {
             plan: plan::Options { lead_time: seconds(90), quantile: Quantile::P95 },
             guard: guard::Options {

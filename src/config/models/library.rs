@@ -44,6 +44,13 @@ pub struct Library {
     calendars: Arc<BTreeMap<String, Arc<Calendar>>>,
 }
 
+impl PartialEq for Library {
+    /// Equal calendars and profiles, however they were written.
+    fn eq(&self, other: &Self) -> bool {
+        self.calendars == other.calendars && self.shelf.profiles == other.shelf.profiles
+    }
+}
+
 static SHIPPED: LazyLock<Library> = LazyLock::new(|| {
     let empty = Library { shelf: Arc::default(), calendars: Arc::default() };
     empty

@@ -18,4 +18,4 @@ pub(super) mod values;
 
 pub(super) use library::model_files;
 pub use library::{Library, ModelFile, ModelKind};
-pub(super) use parts::{each, reference};
+pub(super) use parts::{Complained, each, reference};

@@ -276,6 +276,7 @@ fn shortened(text: &str) -> String {
 pub(super) fn test_target() -> Target {
     use std::time::Duration;
 
+    use crate::calendar;
     use crate::decision;
     use crate::engine;
     use crate::guard;
@@ -298,6 +299,7 @@ pub(super) fn test_target() -> Target {
             capacity: LoadPerReplica::try_new(120.0).unwrap(),
         }],
         timezone: chrono_tz::America::New_York,
+        almanac: calendar::Almanac::none(chrono_tz::America::New_York),
         policy: decision::Policy {
             plan: plan::Options { lead_time: minutes(2), quantile: Quantile::P95 },
             guard: guard::Options {
