@@ -266,8 +266,15 @@ fn a_table_feeds_events_and_its_mistakes_have_their_line() {
         load(&folder("eventFiles: [{ file: a.csv }]\n", &[("a.csv", table)])).expect("a configuration");
     let (from, until) = ("2026-11-27T00:00:00Z", "2026-11-29T00:00:00Z");
     assert_snapshot!("table", listed(&windows(&config, "batch", from, until)));
-    let wrong = "name,at,when,peak\nkick-off,2026-11-27T15:00:00,,much\n,now,then,\nshort\n";
-    assert_snapshot!("table_mistakes", complaints("eventFiles: [{ file: a.csv }]\n", &[("a.csv", wrong)]));
+    let wrong = [
+        "name,at,peak\nkick-off,2026-11-27T15:00:00,much\n,now,\n".to_owned(),
+        "name,at,pek\na,2026-11-27T15:00:00Z,1\n".to_owned(),
+        "name,at\nshort\n".to_owned(),
+        format!("name,at\n{}", "a,soon\n".repeat(1000)),
+    ];
+    let said = wrong.map(|text| complaints("eventFiles: [{ file: a.csv }]\n", &[("a.csv", &text)]));
+    assert!(said[3].lines().count() < 30, "a thousand lines alike are not repeated");
+    assert_snapshot!("table_mistakes", said[..3].join("\n"));
     let list = "- { name: a, at: 2026-11-27T15:00:00Z }\n- { nam: b }\n";
     assert_snapshot!("list_mistakes", complaints("eventFiles: [{ file: a.yaml }]\n", &[("a.yaml", list)]));
 }

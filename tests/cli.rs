@@ -386,7 +386,7 @@ fn what_is_wrong_with_a_forecast_is_said_with_a_remedy() {
         "--input load.csv --quantiles 0",
         "--input load.csv --quantiles 1",
         "--input load.csv --quantiles 0.5,p99",
-        "--input load.csv --calendars nyse",
+        "--input load.csv --calendars nise",
         "--input load.csv --output load.csv",
         "--input load.csv --output .",
         "--input load.csv --output nowhere/out.csv",

@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::WRONG_USAGE;
+use super::clock::WallClock;
+use super::expiry;
 use super::output::read_on;
 use crate::config;
+use crate::engine::Clock;
 
 /// Check a configuration file: name every mistake, or print the effective configuration.
 #[derive(Debug, clap::Args)]
@@ -34,7 +37,16 @@ fn check(path: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<
     let count = |count: usize, noun| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let (targets, sources) = (count(config.targets.len(), "target"), count(config.sources.len(), "source"));
     // A comment, so that the output is a configuration too.
-    let text = format!("# ok: {targets}, {sources}; with every default filled in:\n{}", config.effective());
+    let text = format!(
+        "# ok: {targets}, {sources}; time zones as of tzdata {}; with every default filled in:\n{}",
+        chrono_tz::IANA_TZDB_VERSION,
+        config.effective()
+    );
+    for warning in expiry::warnings(&config, WallClock.now()) {
+        if !read_on(writeln!(err, "warning: {warning}"))? {
+            break;
+        }
+    }
     read_on(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
     Ok(0)
 }

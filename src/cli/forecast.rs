@@ -14,15 +14,18 @@ use chrono::SecondsFormat;
 use chrono_tz::{TZ_VARIANTS, Tz};
 use rayon::prelude::*;
 
-use crate::config::nearest;
-use crate::forecast::{Error, Fitted, Forecast, Forecaster, HORIZON, Known, REFIT_EVERY, Weekly};
+use crate::calendar::Almanac;
+use crate::config::{Library, nearest, read_events};
+use crate::forecast::{Error, Fitted, Forecast, Forecaster, HORIZON, Known, REFIT_EVERY};
 use crate::series::{Resample, Series, resample};
 use crate::source::recorded::{self, ReadOptions, Stamp};
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::Quantile;
 
 use super::WRONG_USAGE;
+use super::calendar::unknown;
 use super::output::{OutputFile, read_on, say};
+use super::wiring::forecaster;
 
 /// Arguments of `tidetable forecast`.
 #[derive(Debug, clap::Args)]
@@ -36,6 +39,10 @@ pub(crate) struct Args {
     /// Business calendars to take into account, comma separated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     calendars: Vec<String>,
+    /// Events, past and coming: a list as in the configuration (.yaml), an iCalendar (.ics), or a table with columns such as
+    /// name,at,timezone,expected,upper,hold (.csv); times without a zone are in that of --timezone
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
     /// Spacing of the forecast; that of the input when left out
     #[arg(long, value_name = "DURATION", value_parser = step)]
     step: Option<Step>,
@@ -113,15 +120,14 @@ fn quantile(text: &str) -> Result<Quantile, String> {
 
 /// Forecasts, and writes the rows.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    if let Some(name) = args.calendars.first() {
-        return Ok(refuse(&format!(
-            "calendar {name:?} is not known; this version knows no calendars: leave --calendars out"
-        )));
-    }
+    let almanac = match almanac(args) {
+        Ok(almanac) => almanac,
+        Err(problem) => return Ok(refuse(&problem)),
+    };
     let mut levels = args.quantiles.clone();
     levels.sort_by(|a, b| a.get().total_cmp(&b.get()));
     levels.dedup();
-    let inputs = [Some(&args.input), args.origins.as_ref()];
+    let inputs = [Some(&args.input), args.origins.as_ref(), args.events.as_ref()];
     if let Some(file) = &args.output
         && let Some(input) = inputs.into_iter().flatten().find(|input| same_file(input, file))
     {
@@ -144,7 +150,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(file) => recorded::read_origins(file)?,
         None => vec![end],
     };
-    let forecasts = forecast_all(&series, args, &levels, &origins)?;
+    let forecasts = forecast_all(&series, args, &almanac, &levels, &origins)?;
     let text = rows(args, &levels, &origins, &forecasts);
     if let (Some(output), Some(path)) = (output, &args.output) {
         output.write(text.as_bytes()).map_err(|cause| cannot_write(path, &cause))?;
@@ -154,6 +160,29 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         written.context("cannot write to standard output")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The calendars and events of the command line, or what is wrong with them.
+fn almanac(args: &Args) -> Result<Almanac, String> {
+    let library = Library::shipped();
+    let calendars = args.calendars.iter().map(|name| {
+        let names = library.calendars().map(|calendar| &*calendar.name);
+        library.calendar(name).cloned().ok_or_else(|| unknown("calendar", name, names))
+    });
+    let calendars = calendars.collect::<Result<Vec<_>, String>>()?;
+    let events = match &args.events {
+        Some(file) => match read_events(file, args.timezone, &library) {
+            Ok(Ok(events)) => events,
+            Ok(Err(complaints)) => return Err(format!("the events are wrong:\n{complaints}")),
+            Err(error) => {
+                let file = file.display();
+                return Err(format!("{file}: cannot be read ({error}); check the path given to --events"));
+            }
+        },
+        None => Vec::new(),
+    };
+    let events = events.into_iter().map(|announced| announced.event);
+    Ok(Almanac::none(args.timezone).with_calendars(calendars).with_events(events))
 }
 
 /// Says what is wrong with the command line.
@@ -196,11 +225,12 @@ fn to_step(series: Series, args: &Args) -> Result<Series, String> {
 fn forecast_all(
     series: &Series,
     args: &Args,
+    almanac: &Almanac,
     levels: &[Quantile],
     origins: &[Timestamp],
 ) -> anyhow::Result<Vec<Forecast>> {
     let step = series.step();
-    let forecaster = Weekly { timezone: args.timezone };
+    let forecaster = forecaster(almanac);
     let mut order: Vec<usize> = (0..origins.len()).collect();
     order.sort_by_key(|index| origins[*index]);
     let fit_origin = |index: &usize| fit_origin(step, first_unknown(step, origins[*index]));
@@ -211,7 +241,7 @@ fn forecast_all(
         .par_iter()
         .map(|group| {
             let newest = first_unknown(step, origins[group[0]]);
-            let model = fit(forecaster, series, fit_origin(&group[0]), newest)
+            let model = fit(&*forecaster, series, fit_origin(&group[0]), newest)
                 .map_err(|error| too_early(series, origins[group[0]], &error))?;
             group
                 .iter()
@@ -236,7 +266,7 @@ fn forecast_all(
 /// The fit that would be in force: the newest on the serving cadence, or, where history is too short for that one but
 /// not for the origin itself, one made at the origin.
 fn fit(
-    forecaster: Weekly,
+    forecaster: &dyn Forecaster,
     series: &Series,
     cadence: Slot,
     origin: Slot,

@@ -2,10 +2,12 @@
 //!
 //! Exit codes: 0 is fine, 1 failed, 2 is a wrong command line or configuration.
 
+mod calendar;
 mod check;
 mod clock;
 mod crew;
 mod demo;
+mod expiry;
 mod forecast;
 mod import;
 mod output;
@@ -44,6 +46,8 @@ enum Command {
     Render(render::Args),
     /// Forecast recorded load from a file, with quantiles
     Forecast(forecast::Args),
+    /// Show business calendars, and what is coming for a target
+    Calendar(calendar::Args),
     /// Fill the archive with history from a file or from the metrics source
     Import(import::Args),
 }
@@ -64,6 +68,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Forecast(args) => forecast::run(&args),
+        Command::Calendar(args) => calendar::run(&args),
         Command::Import(args) => import::run(&args),
     }
 }

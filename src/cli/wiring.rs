@@ -9,9 +9,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::calendar::Almanac;
 use crate::config::{self, Config, Listen, PrometheusSettings};
 use crate::engine::{self, Board, Clock, Demand, FitPool, Shared, Supply, Target};
-use crate::forecast::Weekly;
+use crate::forecast::{Forecaster, Weekly};
 use crate::history::{Archive, Recent};
 use crate::keda;
 use crate::source::prometheus;
@@ -62,7 +63,7 @@ impl<C: Clock> Assembly<C> {
         let supply = |(demand, source): (&Demand, _)| Supply {
             source,
             history: Recent::new(demand.step, demand.recent_span()),
-            forecaster: Arc::new(Weekly { timezone: target.timezone }),
+            forecaster: forecaster(&target.almanac),
         };
         let supplies: Vec<_> = target.demands.iter().zip(sources).map(supply).collect();
         engine::Worker::new(target, supplies, Arc::clone(&self.shared))
@@ -90,6 +91,11 @@ impl<C: Clock> Assembly<C> {
         let web = web::serve(http, board, registry, clock, engine::START_UP_GRACE, shutdown.clone());
         tasks.spawn(async move { web.await.map_err(anyhow::Error::from) });
     }
+}
+
+/// What learns a target's demand, from its history and its almanac: the same for `serve`, `demo` and `forecast`.
+pub(super) fn forecaster(almanac: &Almanac) -> Arc<dyn Forecaster> {
+    Arc::new(Weekly { timezone: almanac.timezone() })
 }
 
 /// A listener, or an error that says whose address it is.

@@ -142,6 +142,20 @@ pub fn read_folder(folder: &Path) -> io::Result<Vec<ModelFile>> {
     files.collect()
 }
 
+/// What files hold, and the files of folders of models; what cannot be read is left out.
+pub fn contents(paths: &[PathBuf]) -> Vec<(PathBuf, Vec<u8>)> {
+    let all = paths.iter().flat_map(|path| match model_files(path) {
+        Ok(files) if path.is_dir() => files.into_iter().map(|(file, _)| file).collect(),
+        _ => vec![path.clone()],
+    });
+    all.filter_map(|path| {
+        let mut bytes = Vec::new();
+        File::open(&path).ok()?.take(MOST_BYTES + 1).read_to_end(&mut bytes).ok()?;
+        Some((path, bytes))
+    })
+    .collect()
+}
+
 /// A text file of bounded size.
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();

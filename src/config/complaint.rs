@@ -97,6 +97,11 @@ impl Complaints {
         if self.files.is_empty() { Ok(()) } else { Err(self) }
     }
 
+    /// The names of the files that are complained of.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|(file, _)| file.as_str())
+    }
+
     /// Each complaint.
     pub fn iter(&self) -> impl Iterator<Item = &Complaint> {
         self.files.iter().flat_map(|(_, all)| all)

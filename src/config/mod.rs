@@ -37,7 +37,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-pub use calendars::{Calendars, read_events, read_folder};
+pub use calendars::{Calendars, contents, read_events, read_folder};
 pub use complaint::{Complaint, Complaints, Place};
 pub use event::Announced;
 pub use history::History;
@@ -90,6 +90,14 @@ pub enum Error {
     /// It can be read and has mistakes.
     #[error(transparent)]
     Complaints(#[from] Complaints),
+}
+
+/// The files that a refused configuration's complaints are about.
+pub fn named_files(error: &Error) -> Vec<PathBuf> {
+    match error {
+        Error::Read { .. } => Vec::new(),
+        Error::Complaints(complaints) => complaints.files().map(PathBuf::from).collect(),
+    }
 }
 
 /// Reads and checks the configuration file at `path`.

@@ -48,8 +48,21 @@ pub(super) fn events(
         events.extend(event::check(&event, &root.item(index), context, &mut checker));
     }
     let mut complaints = Complaints::none();
-    complaints.add(name, checker.into_complaints());
+    complaints.add(name, the_first_of(checker.into_complaints()));
     complaints.into_result().map(|()| events)
+}
+
+/// What a planning tool exports wrong is wrong in every line; the first of them tell what to mend.
+fn the_first_of(mut complaints: Vec<Complaint>) -> Vec<Complaint> {
+    const SHOWN: usize = 20;
+    complaints.sort_by_key(|complaint| complaint.place);
+    if complaints.len() > SHOWN {
+        let (place, more) = (complaints[SHOWN].place, complaints.len() - SHOWN);
+        complaints.truncate(SHOWN);
+        let message = format!("from here on {more} more mistakes; mend the first ones");
+        complaints.push(Complaint { place, path: KeyPath::root(), message });
+    }
+    complaints
 }
 
 fn with_defaults(event: raw::Event, defaults: &raw::EventFile) -> raw::Event {

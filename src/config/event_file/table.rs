@@ -4,7 +4,29 @@
 //! that is not given.
 
 use super::super::complaint::{Complaint, KeyPath, Place};
+use super::super::nearest::nearest;
 use super::super::node::{Entry, Kind, Node};
+
+/// The columns a table may have, in any order.
+const COLUMNS: [&str; 17] = [
+    "name",
+    "at",
+    "timezone",
+    "targets",
+    "profile",
+    "expected",
+    "lower",
+    "upper",
+    "peak",
+    "lead",
+    "ramp",
+    "hold",
+    "decay",
+    "owner",
+    "ticket",
+    "cancelled",
+    "cutShort",
+];
 
 /// The tree of a table's events.
 ///
@@ -13,6 +35,14 @@ use super::super::node::{Entry, Kind, Node};
 pub(super) fn tree(text: &str) -> Result<Node, Complaint> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| complaint(&error))?.clone();
+    // A column that nobody knows is a mistake once, and not in every line.
+    if let Some(stranger) = header.iter().find(|column| !COLUMNS.contains(column)) {
+        let meant = nearest(stranger, COLUMNS);
+        let meant = meant.map_or_else(String::new, |meant| format!(" did you mean {meant:?}?"));
+        let message = format!("unknown column {stranger:?};{meant} columns are: {}", COLUMNS.join(", "));
+        let place = Some(Place { line: 1, column: 1 });
+        return Err(Complaint { place, path: KeyPath::root(), message });
+    }
     let mut items = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| complaint(&error))?;

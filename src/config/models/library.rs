@@ -170,7 +170,7 @@ impl Library {
     }
 
     /// Every calendar, by name.
-    pub fn calendars(&self) -> impl Iterator<Item = &Arc<Calendar>> {
+    pub fn calendars(&self) -> impl Iterator<Item = &Arc<Calendar>> + Clone {
         self.calendars.values()
     }
 
