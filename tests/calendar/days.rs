@@ -11,7 +11,7 @@ fn closed(name: &str) -> Vec<NaiveDate> {
     first.iter_days().take_while(|date| *date <= last).filter(|date| days.holiday(*date).is_some()).collect()
 }
 
-fn is_working(date: &NaiveDate) -> bool {
+fn is_working(date: NaiveDate) -> bool {
     !matches!(date.weekday(), Weekday::Sat | Weekday::Sun)
 }
 
@@ -20,7 +20,7 @@ fn the_federal_reserve_closes_on_mondays_for_sundays_and_never_for_saturdays() {
     let table = Table::read("us_fed_holidays.csv");
     let closed_dates = table.columns(["fed_bank_closed_date", "fed_bank_closed"]).into_iter();
     let theirs = closed_dates.filter(|[_, closed]| *closed == "1").map(|[day, _]| date(day));
-    same("us-fed", closed("us-fed"), theirs.filter(is_working).collect());
+    same("us-fed", closed("us-fed"), theirs.filter(|date| is_working(*date)).collect());
     // Where the difference is: NYSE is closed and banks are open.
     assert!(!closed("us-fed").contains(&date("2026-07-03")) && closed("nyse").contains(&date("2026-07-03")));
 }
@@ -45,7 +45,7 @@ fn the_three_parts_of_the_united_kingdom_keep_their_own_holidays() {
         [("uk", "england_wales"), ("uk-scotland", "scotland"), ("uk-northern-ireland", "northern_ireland")]
     {
         let kept = table.columns(["date", column]).into_iter().filter(|[_, kept]| *kept == "1");
-        let mut theirs: Vec<_> = kept.map(|[day, _]| date(day)).filter(is_working).collect();
+        let mut theirs: Vec<_> = kept.map(|[day, _]| date(day)).filter(|date| is_working(*date)).collect();
         theirs.dedup();
         same(name, closed(name), theirs);
     }
