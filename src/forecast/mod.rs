@@ -5,17 +5,21 @@
 //! origin can change a forecast. This module never reads replica counts, or it would learn from its own output.
 
 mod conformal;
+mod effects;
 mod level;
 mod profile;
 mod weekly;
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::calendar::WindowSource;
 use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
 
+pub use effects::WithEffects;
 pub use weekly::Weekly;
 
 /// How far ahead a forecast reaches: long enough for a night and a day without a metrics source.
@@ -79,6 +83,35 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
     /// before the origin, more than [`HORIZON`] after it, begun more than that after the newest measurement, or outside
     /// what the fit covers.
     fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast>;
+
+    /// The most that a declared event may bring in `targets`: the demand without it at the median, times its `upper`.
+    ///
+    /// `None` when there is no event in them, or nothing can be said of the demand without it. It counts whether or not the
+    /// forecast is trusted, for somebody has declared it.
+    fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {
+        let _ = (known, targets);
+        None
+    }
+}
+
+/// What stands ready for a declared event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventFloor {
+    /// The demand to be ready for, in the unit of the series.
+    pub load: Load,
+    /// When: the end of the slot with the largest.
+    pub at: Timestamp,
+    /// The event.
+    pub name: Arc<str>,
+}
+
+/// What moves demand for a written reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The calendar or the event by its name.
+    pub name: Arc<str>,
+    /// Which of the two.
+    pub source: WindowSource,
 }
 
 /// What a forecast of one slot is made of, in the unit of the series; the parts add up to the median before calibration.
@@ -88,6 +121,10 @@ pub struct Components {
     pub profile: f64,
     /// What the newest points add or take away, faded with lead.
     pub level: f64,
+    /// What the calendar or the event in force adds or takes away.
+    pub effect: f64,
+    /// Which one that is, in [`Forecast::cause`].
+    pub cause: Option<u16>,
 }
 
 /// Quantiles of demand over a run of slots.
@@ -100,6 +137,7 @@ pub struct Forecast {
     levels: usize,
     loads: Vec<f64>,
     components: Vec<Components>,
+    causes: Arc<[Cause]>,
 }
 
 /// The forecast of one slot.
@@ -116,7 +154,19 @@ pub struct Row<'a> {
 impl Forecast {
     /// An empty forecast from `origin`, to be filled with [`Forecast::push`].
     pub fn new(origin: Timestamp, step: Step, first: Slot, levels: usize) -> Self {
-        Self { origin, step, first, levels, loads: Vec::new(), components: Vec::new() }
+        let causes = Arc::default();
+        Self { origin, step, first, levels, loads: Vec::new(), components: Vec::new(), causes }
+    }
+
+    /// The same with the calendars and events that its components name by their place in `causes`.
+    #[must_use]
+    pub fn with_causes(self, causes: Arc<[Cause]>) -> Self {
+        Self { causes, ..self }
+    }
+
+    /// The calendar or event that a row's components name.
+    pub fn cause(&self, components: &Components) -> Option<&Cause> {
+        self.causes.get(usize::from(components.cause?))
     }
 
     /// Adds the next slot. Rows are made legal here, once for every model: finite, at least zero, never decreasing.

@@ -224,7 +224,10 @@ impl Fitted for FittedWeek {
             let quantiles = levels
                 .iter()
                 .map(|level| mix(near.spread.reach(point, *level), far.spread.reach(point, *level)));
-            forecast.push(quantiles, Components { profile: usual, level: point - usual });
+            forecast.push(
+                quantiles,
+                Components { profile: usual, level: point - usual, ..Components::default() },
+            );
         }
         Some(forecast)
     }

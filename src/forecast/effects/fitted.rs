@@ -1,0 +1,303 @@
+//! A fitted base and the lifts over it: what is coming is multiplied in, what was measured in a window is divided out.
+//!
+//! ```text
+//! measured ──÷ lift, as each occurrence stands──▶ base ──× lift, with its spread──▶ quantiles
+//!     └──▶ where a running occurrence stands ──┘         (the largest lift where windows overlap)
+//! ```
+//!
+//! Dividing the running window by what it was expected to be leaves the base to see only the surprise; that part of the
+//! surprise which the effect's own spread explains moves the rest of the effect, and the base fades what is left.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use super::lift::Lift;
+use super::occasion::{Occasion, Sight};
+use super::reach::{Reach, Standing, normal_quantile};
+use crate::calendar::WindowSource;
+use crate::forecast::{Cause, Components, EventFloor, Fitted, Forecast, Known, Observation};
+use crate::series::Series;
+use crate::time::{Slot, Step, Timestamp};
+use crate::units::{Load, Quantile};
+
+/// A window's level is compared with what was usual over this long before it, and believed for less and less after.
+pub(super) const BEFORE: TimeDelta = TimeDelta::hours(1);
+const LEVEL_HALF_LIFE_SECONDS: f64 = 7_200.0;
+
+/// A fitted base with the windows around its origin.
+#[derive(Debug)]
+pub(super) struct FittedEffects {
+    pub(super) step: Step,
+    pub(super) base: Box<dyn Fitted>,
+    /// Ascending by `from`.
+    pub(super) occasions: Vec<Occasion>,
+    /// By name.
+    pub(super) lifts: Vec<Lift>,
+    /// By name.
+    pub(super) causes: Arc<[Cause]>,
+    /// What would be usual in the windows that were not over at the fit, and before them.
+    pub(super) usual: Series,
+    /// Added to a load before it is divided.
+    pub(super) offset: f64,
+}
+
+/// The windows that matter to one question, each with where it stands.
+struct Standings<'a>(Vec<(&'a Occasion, Standing)>);
+
+/// The lift that is in force, and whose it is.
+#[derive(Debug, Clone, Copy)]
+struct InForce {
+    reach: Reach,
+    name: u16,
+}
+
+impl Fitted for FittedEffects {
+    fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
+        let standings = self.standings(known, targets.end);
+        if standings.0.is_empty() {
+            return self.base.forecast(known, targets, levels);
+        }
+        let cleaned = self.cleaned(known, &standings);
+        let known = cleaned.as_known(known);
+        // The median comes first: it is what the lift multiplies, whether it was asked for or not.
+        let asked: Vec<Quantile> = std::iter::once(Quantile::MEDIAN).chain(levels.iter().copied()).collect();
+        let base = self.base.forecast(&known, targets.clone(), &ascending(&asked))?;
+        let places: Vec<(usize, f64)> = {
+            let sorted = ascending(&asked);
+            let place = |level: &Quantile| sorted.iter().position(|sorted| sorted == level).unwrap_or(0);
+            asked.iter().map(|level| (place(level), normal_quantile(*level))).collect()
+        };
+        let mut forecast = Forecast::new(base.origin, self.step, targets.start, levels.len())
+            .with_causes(Arc::clone(&self.causes));
+        for row in base.rows() {
+            let median = row.loads[places[0].0];
+            let quantiles = &places[1..];
+            let (from, until) = (self.step.start(row.slot), self.step.end(row.slot));
+            match self.in_force(&standings, from, until, Some(median)) {
+                None => forecast.push(quantiles.iter().map(|(place, _)| row.loads[*place]), row.components),
+                Some(strongest) => {
+                    let lifted = |(place, z): &(usize, f64)| {
+                        self.largest(&standings, from, until, median, row.loads[*place], *z)
+                    };
+                    let effect = median * (strongest.reach.log.exp() - 1.0);
+                    let components = Components { effect, cause: Some(strongest.name), ..row.components };
+                    forecast.push(quantiles.iter().map(lifted), components);
+                }
+            }
+        }
+        Some(forecast)
+    }
+
+    fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {
+        let (from, until) = (self.step.start(targets.start), self.step.end(targets.end.plus(-1)));
+        let declared = |occasion: &Occasion| {
+            occasion.window.source == WindowSource::Event && occasion.touches(from, until)
+        };
+        if !self.occasions.iter().any(declared) {
+            return None;
+        }
+        let standings = self.standings(known, targets.end);
+        let cleaned = self.cleaned(known, &standings);
+        let base = self.base.forecast(&cleaned.as_known(known), targets, &[Quantile::MEDIAN])?;
+        let floors = base.rows().flat_map(|row| {
+            let (from, until) = (self.step.start(row.slot), self.step.end(row.slot));
+            let events =
+                standings.0.iter().filter(move |(event, _)| declared(event) && event.touches(from, until));
+            events.map(move |(event, standing)| {
+                let log = self.floor_log(event, *standing, from, until, row.loads[0]);
+                (row.slot, event, row.loads[0] * log.exp())
+            })
+        });
+        let (slot, event, load) = floors.max_by(|a, b| a.2.total_cmp(&b.2).then(b.0.cmp(&a.0)))?;
+        Some(EventFloor {
+            load: Load::saturating(load),
+            at: self.step.end(slot),
+            name: Arc::clone(&event.window.name),
+        })
+    }
+}
+
+/// The levels in ascending order, each once.
+fn ascending(levels: &[Quantile]) -> Vec<Quantile> {
+    let mut levels = levels.to_vec();
+    levels.sort_by(|a, b| a.get().total_cmp(&b.get()));
+    levels.dedup();
+    levels
+}
+
+/// What is known with the effects divided out; nothing where there was nothing to divide.
+struct Cleaned {
+    settled: Option<Series>,
+    live: Option<Observation>,
+}
+
+impl Cleaned {
+    fn as_known<'a>(&'a self, known: &Known<'a>) -> Known<'a> {
+        Known { settled: self.settled.as_ref().unwrap_or(known.settled), live: self.live, ..*known }
+    }
+}
+
+impl FittedEffects {
+    /// Every window that touches what is known or asked for, with where it stands.
+    fn standings(&self, known: &Known<'_>, end: Slot) -> Standings<'_> {
+        let (from, until) = (self.step.start(known.settled.first()), self.step.end(end));
+        let near = self.occasions.iter().filter(|occasion| occasion.touches(from, until));
+        Standings(near.map(|occasion| (occasion, self.standing(occasion, known))).collect())
+    }
+
+    fn standing(&self, occasion: &Occasion, known: &Known<'_>) -> Standing {
+        let newest = known
+            .live
+            .map_or(self.step.start(known.origin), |live| live.at.max(self.step.start(known.origin)));
+        if let Some(standing) = occasion.standing {
+            return standing;
+        }
+        if occasion.window.from >= newest {
+            return Standing::UNSEEN;
+        }
+        let level = self.level(occasion, known.settled, known.origin);
+        let sight = |from: Timestamp, until: Timestamp, usual: f64, load: f64| {
+            let faded =
+                0.5_f64.powf((until - occasion.window.from).as_seconds_f64() / LEVEL_HALF_LIFE_SECONDS);
+            let usual = usual * level.powf(faded);
+            let expected = occasion.reach(&self.lifts[usize::from(occasion.name)], from, until, Some(usual));
+            let log = ((load + self.offset) / (usual + self.offset)).ln();
+            Sight { age: newest - until, log, expected }
+        };
+        let slots = self.step.slot_of(occasion.window.from).0..known.origin.0;
+        let settled = slots.map(Slot).filter_map(|slot| {
+            let (from, until) = (self.step.start(slot), self.step.end(slot));
+            let own = occasion.touches(from, until) && self.is_strongest(occasion, from, until);
+            let (usual, load) = (self.usual.load(slot)?, known.settled.load(slot)?);
+            own.then(|| sight(from, until, usual, load))
+        });
+        let live = known.live.and_then(|live| {
+            let own = occasion.touches(live.at, live.at + TimeDelta::milliseconds(1));
+            let usual = self.usual.load(self.step.slot_of(live.at))?;
+            (own && self.is_strongest(occasion, live.at, live.at))
+                .then(|| sight(live.at, live.at, usual, live.load.get()))
+        });
+        occasion.stand(newest, settled.chain(live))
+    }
+
+    /// How much busier than usual the time before a window was, where nothing else moved it.
+    fn level(&self, occasion: &Occasion, settled: &Series, origin: Slot) -> f64 {
+        let (first, end) =
+            (self.step.slot_of(occasion.window.from - BEFORE), self.step.slot_of(occasion.window.from));
+        let (mut load, mut usual) = (self.offset, self.offset);
+        for slot in (first.0..end.0.min(origin.0)).map(Slot) {
+            let (from, until) = (self.step.start(slot), self.step.end(slot));
+            let free = !self.occasions.iter().any(|other| !other.routine && other.touches(from, until));
+            if let (Some(measured), Some(expected), true) = (settled.load(slot), self.usual.load(slot), free)
+            {
+                (load, usual) = (load + measured, usual + expected);
+            }
+        }
+        load / usual
+    }
+
+    /// Whether no other window is expected to lift these instants further.
+    fn is_strongest(&self, occasion: &Occasion, from: Timestamp, until: Timestamp) -> bool {
+        let log = |occasion: &Occasion| self.lift(occasion).reach(&occasion.window, from, until).log;
+        let own = log(occasion);
+        self.occasions
+            .iter()
+            .filter(|other| *other != occasion && !other.routine && other.touches(from, until))
+            .all(|other| log(other) <= own)
+    }
+
+    fn lift(&self, occasion: &Occasion) -> &Lift {
+        &self.lifts[usize::from(occasion.name)]
+    }
+
+    /// The lift in force between two instants: the largest where windows overlap; `None` where there is none.
+    fn in_force(
+        &self,
+        standings: &Standings<'_>,
+        from: Timestamp,
+        until: Timestamp,
+        usual: Option<f64>,
+    ) -> Option<InForce> {
+        let touching = standings.touching(from, until).map(|(occasion, standing)| InForce {
+            reach: occasion.reach(self.lift(occasion), from, until, usual).seen(*standing, until),
+            name: occasion.name,
+        });
+        touching.max_by(|a, b| a.reach.log.total_cmp(&b.reach.log))
+    }
+
+    /// The quantile of demand between two instants: the largest of the windows that touch them.
+    fn largest(
+        &self,
+        standings: &Standings<'_>,
+        from: Timestamp,
+        until: Timestamp,
+        median: f64,
+        quantile: f64,
+        z: f64,
+    ) -> f64 {
+        standings
+            .touching(from, until)
+            .map(|(occasion, standing)| {
+                let reach =
+                    occasion.reach(self.lift(occasion), from, until, Some(median)).seen(*standing, until);
+                reach.over(median, quantile, z)
+            })
+            .fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// What is known with every effect divided out.
+    fn cleaned(&self, known: &Known<'_>, standings: &Standings<'_>) -> Cleaned {
+        let mut settled = None;
+        for (occasion, _) in standings.0.iter().filter(|(occasion, _)| !occasion.routine) {
+            let end = self.step.slot_of(occasion.window.until).next().min(known.origin);
+            for slot in (self.step.slot_of(occasion.window.from).0..end.0).map(Slot) {
+                let Some(load) = known.settled.load(slot) else { continue };
+                let (from, until) = (self.step.start(slot), self.step.end(slot));
+                let Some(InForce { reach, .. }) =
+                    self.in_force(standings, from, until, self.usual.load(slot))
+                else {
+                    continue;
+                };
+                // From the series as it was measured, so that overlapping windows divide a slot once.
+                settled
+                    .get_or_insert_with(|| known.settled.clone())
+                    .put(slot, Load::saturating(load * (-reach.log).exp()));
+            }
+        }
+        let live = known.live.map(|live| {
+            let usual = self.usual.load(self.step.slot_of(live.at));
+            let lift = self.in_force(standings, live.at, live.at, usual);
+            let log = lift.map_or(0.0, |lift| lift.reach.log);
+            Observation { load: Load::saturating(live.load.get() * (-log).exp()), ..live }
+        });
+        Cleaned { settled, live }
+    }
+
+    /// The logarithm of what an event may bring: its 0.95 quantile over the demand without it.
+    ///
+    /// Where the week itself already holds the expected part, what is declared beyond it is left.
+    fn floor_log(
+        &self,
+        event: &Occasion,
+        standing: Standing,
+        from: Timestamp,
+        until: Timestamp,
+        usual: f64,
+    ) -> f64 {
+        let z = normal_quantile(Quantile::P95);
+        if event.routine {
+            let declared = self.lift(event).reach(&event.window, from, until);
+            return z * declared.up;
+        }
+        event.reach(self.lift(event), from, until, Some(usual)).seen(standing, until).log_at(z)
+    }
+}
+
+impl Standings<'_> {
+    fn touching(&self, from: Timestamp, until: Timestamp) -> impl Iterator<Item = &(&Occasion, Standing)> {
+        let until = until.max(from + TimeDelta::milliseconds(1));
+        self.0.iter().filter(move |(occasion, _)| !occasion.routine && occasion.touches(from, until))
+    }
+}
