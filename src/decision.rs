@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::forecast::{Fitted, Known, Observation};
 use crate::guard::{self, Applied, Freshness, Rung, Situation, Standing};
-use crate::plan::{self, Plan};
+use crate::plan::{self, EventNeed, Plan};
 use crate::series::Series;
 use crate::time::Timestamp;
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
@@ -77,6 +77,8 @@ pub struct Claim {
     pub reactive_need: Option<Replicas>,
     /// The plan, also while it is not followed. While measurements are stale it is read at a raised quantile.
     pub plan: Option<Plan>,
+    /// What a declared event needs within the lead time, if there is one.
+    pub event_need: Option<EventNeed>,
 }
 
 /// What was decided, from what, and why.
@@ -152,16 +154,20 @@ fn claim<'a>(
         Freshness::Stale => Quantile::try_new(raised).ok().and_then(plan_at),
     };
 
+    let event_need =
+        evidence.model.and_then(|model| plan::for_events(now, model, &known, capacity, &policy.plan));
+
     let standing = Standing {
         demand: evidence.demand,
         freshness,
         reactive_need,
         planned: plan.as_ref().map(|plan| plan.replicas),
         planned_raised: plan_raised.as_ref().map(|plan| plan.replicas),
+        event_need: event_need.clone(),
     };
     let rung = standing.rung(policy.guard.mode);
     let plan = plan_raised.or(plan);
-    (Claim { demand: Arc::clone(evidence.demand), rung, observed, reactive_need, plan }, standing)
+    (Claim { demand: Arc::clone(evidence.demand), rung, observed, reactive_need, plan, event_need }, standing)
 }
 
 /// The later of two measurements.

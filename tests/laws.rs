@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tidetable::decision::{Decision, Evidence, Policy, State, decide};
-use tidetable::forecast::{Components, Fitted, Forecast, Forecaster, Known, Observation, Weekly};
+use tidetable::forecast::{Components, EventFloor, Fitted, Forecast, Forecaster, Known, Observation, Weekly};
 use tidetable::guard::{self, Mode, Rung};
 use tidetable::plan;
 use tidetable::series::Series;
@@ -21,9 +21,9 @@ fn now() -> Timestamp {
     from_epoch_seconds(NOW)
 }
 
-/// A model that says the same for every slot, or has nothing to say.
+/// A model that says the same for every slot, or has nothing to say; and an event that was declared, if one was.
 #[derive(Debug)]
-struct Flat(Option<f64>);
+struct Flat(Option<f64>, Option<f64>);
 
 impl Fitted for Flat {
     fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
@@ -34,6 +34,11 @@ impl Fitted for Flat {
             forecast.push(levels.iter().map(|level| load * (0.5 + level.get())), Components::default());
         }
         Some(forecast)
+    }
+
+    fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {
+        let load = Load::try_new(self.1?).unwrap();
+        Some(EventFloor { load, at: known.settled.step().end(targets.start), name: "launch".into() })
     }
 }
 
@@ -106,8 +111,9 @@ prop_compose! {
         live in any_observation(-30..900),
         provisional in any_observation(0..120),
         model in prop::option::of(prop::option::of(any_load())),
+        event in prop::option::of(any_load()),
     ) -> Facts {
-        Facts { provisional, live, model: model.map(Flat), ..facts(capacity, series(&loads, lag)) }
+        Facts { provisional, live, model: model.map(|load| Flat(load, event)), ..facts(capacity, series(&loads, lag)) }
     }
 }
 
@@ -136,7 +142,17 @@ impl Facts {
             .into_iter()
             .chain(self.live.map(|live| (live.at, live.load)))
             .max_by_key(|(at, _)| *at);
-        newest.map_or(0.0, |(_, load)| (load.get() / self.capacity.get() * (1.0 - 1e-9)).ceil())
+        newest.map_or(0.0, |(_, load)| self.bearing(load.get()))
+    }
+
+    /// What the event that was declared needs, in shadow as in active mode.
+    fn event_need(&self) -> f64 {
+        let event = self.model.as_ref().and_then(|model| model.1);
+        event.map_or(0.0, |load| self.bearing(load))
+    }
+
+    fn bearing(&self, load: f64) -> f64 {
+        (load / self.capacity.get() * (1.0 - 1e-9)).ceil()
     }
 }
 
@@ -151,12 +167,13 @@ fn decide_once(facts: Facts, policy: &Policy) -> Decision {
 
 proptest! {
     #[test]
-    fn a_forecast_can_only_add(policy in any_policy(), demands in prop::collection::vec(any_facts(), 1..4)) {
+    fn a_forecast_can_only_add_to_what_is_measured_and_declared(policy in any_policy(), demands in prop::collection::vec(any_facts(), 1..4)) {
         let decision = decide_for(&demands, &policy);
         prop_assert_eq!(decision.guarded.is_none(), decision.rung == Rung::Unavailable);
         prop_assert_eq!(decision.active().is_none(), decision.guarded.is_none());
         if let Some(guarded) = decision.guarded {
-            let need = demands.iter().map(Facts::need).fold(0.0, f64::max);
+            let need =
+                demands.iter().map(|facts| facts.need().max(facts.event_need())).fold(0.0, f64::max);
             let floor = need.max(f64::from(policy.guard.min.0)).min(f64::from(policy.guard.max.0));
             prop_assert!(f64::from(guarded.0) >= floor, "{guarded} < {floor}");
             prop_assert!(guarded <= policy.guard.max);
@@ -195,7 +212,7 @@ proptest! {
     ) {
         let other = [other];
         let answer = |load: f64| {
-            let facts = Facts { model: Some(Flat(Some(load))), ..facts(1.0, series(&[Some(10.0)], 1)) };
+            let facts = Facts { model: Some(Flat(Some(load), None)), ..facts(1.0, series(&[Some(10.0)], 1)) };
             let evidence = [other[0].evidence(), facts.evidence()];
             decide(&Arc::from("payments-api"), now(), &evidence, &policy, &State::default()).0.guarded
         };

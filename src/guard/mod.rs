@@ -1,13 +1,14 @@
 //! From what is wanted to what is allowed: an ordered list of named rules, each saying from, to and why.
 //!
-//! Trust and the staleness ladder choose the proposal; then the scale-down hold and the reactive floor may raise it, and
-//! the bounds come last. Floors only raise. The law that everything here serves, for any input:
+//! Trust and the staleness ladder choose the proposal; then the scale-down hold, the event floor and the reactive floor may
+//! raise it, and the bounds come last. Floors only raise. The law that everything here serves, for any input:
 //!
 //! ```text
-//! guarded >= min(max, max(min, known reactive need of each demand))
+//! guarded >= min(max, max(min, known reactive need of each demand, event floor))
 //! ```
 //!
-//! No rule reads the forecast; no rule can be skipped by an earlier one.
+//! Shadow suppresses the statistical forecast and nothing else: what was declared counts in it too. No rule reads the
+//! forecast; no rule can be skipped by an earlier one.
 
 mod rules;
 mod staleness;
@@ -56,6 +57,8 @@ pub enum Rule {
     RaisedQuantile,
     /// A recent, larger proposal still counts.
     ScaleDownHold,
+    /// Not fewer than what a declared event may need.
+    EventFloor,
     /// Not fewer than what the newest measurement needs.
     ReactiveFloor,
     /// A demand's measurements are stale: not fewer than what the last one needed.
@@ -68,11 +71,12 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule, in the order in which they are applied.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Shadow,
         Self::NoPlan,
         Self::RaisedQuantile,
         Self::ScaleDownHold,
+        Self::EventFloor,
         Self::ReactiveFloor,
         Self::FrozenFloor,
         Self::Min,
@@ -86,6 +90,7 @@ impl Rule {
             Self::NoPlan => "no_plan",
             Self::RaisedQuantile => "raised_quantile",
             Self::ScaleDownHold => "scale_down_hold",
+            Self::EventFloor => "event_floor",
             Self::ReactiveFloor => "reactive_floor",
             Self::FrozenFloor => "frozen_floor",
             Self::Min => "min",

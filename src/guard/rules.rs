@@ -1,6 +1,7 @@
 //! The rules in their order, on one page.
 
 use super::{Applied, Freshness, Mode, Options, Rule, Rung, State};
+use crate::plan::EventNeed;
 use crate::time::Timestamp;
 use crate::units::Replicas;
 
@@ -28,6 +29,8 @@ pub struct Standing<'a> {
     pub planned: Option<Replicas>,
     /// What it wants at the quantile used while measurements are stale.
     pub planned_raised: Option<Replicas>,
+    /// What a declared event needs within the lead time, if there is one.
+    pub event_need: Option<EventNeed>,
 }
 
 impl Standing<'_> {
@@ -86,6 +89,7 @@ pub fn apply(situation: &Situation<'_>, state: &State) -> (Ruling, State) {
     let mut trail = Trail::default();
     propose(situation, &mut trail);
     let state = hold(situation, state, &mut trail);
+    event_floor(situation, &mut trail);
     floor(situation, &mut trail);
     bounds(situation.options, &mut trail);
     (Ruling { rung: situation.rung(), guarded: trail.replicas, applied: trail.applied }, state)
@@ -164,6 +168,17 @@ fn hold(situation: &Situation<'_>, state: &State, trail: &mut Trail) -> State {
     State { proposals }
 }
 
+/// Never fewer than what somebody has declared to be needed: in shadow too, and however little else is known of that demand.
+fn event_floor(situation: &Situation<'_>, trail: &mut Trail) {
+    let events =
+        situation.demands.iter().filter_map(|standing| Some((standing, standing.event_need.as_ref()?)));
+    let Some((standing, event)) = events.max_by_key(|(_, event)| event.replicas) else { return };
+    trail.raise(Rule::EventFloor, event.replicas, || {
+        let EventNeed { name, load, at, .. } = event;
+        situation.because(standing, format_args!("{name} may bring {load} at {}", at.format("%H:%M:%SZ")))
+    });
+}
+
 /// Never fewer than what is known to be needed now. What a demand needed last counts for as long as any number is
 /// answered, also when nothing else is known of that demand any more.
 fn floor(situation: &Situation<'_>, trail: &mut Trail) {
@@ -203,6 +218,7 @@ mod tests {
 
     use super::*;
     use crate::time::from_epoch_seconds;
+    use crate::units::Load;
 
     fn options(mode: Mode) -> Options {
         Options {
@@ -224,7 +240,13 @@ mod tests {
             reactive_need: need.map(Replicas),
             planned: planned.map(Replicas),
             planned_raised: raised.map(Replicas),
+            event_need: None,
         }
+    }
+
+    fn needing(replicas: u32) -> EventNeed {
+        let (load, at) = (Load::saturating(f64::from(replicas)), from_epoch_seconds(1_000_060));
+        EventNeed { replicas: Replicas(replicas), name: "launch".into(), load, at }
     }
 
     /// What the rules make of one moment of one demand.
@@ -329,6 +351,20 @@ mod tests {
     }
 
     #[test]
+    fn a_declared_event_counts_in_shadow_too() {
+        let known = (Some(20), None, Some(10), Fresh);
+        let demands = [Standing { event_need: Some(needing(30)), ..standing(known) }];
+        let options = options(Mode::Shadow);
+        let situation =
+            Situation { now: from_epoch_seconds(1_000_000), demands: &demands, options: &options };
+        let (ruling, _) = apply(&situation, &State::default());
+        assert_eq!(ruling.guarded, Some(Replicas(30)));
+        let rules: Vec<Rule> = ruling.applied.iter().map(|applied| applied.rule).collect();
+        assert_eq!(rules, [Rule::Shadow, Rule::EventFloor]);
+        assert_eq!(ruling.applied[1].why, "launch may bring 30.00 at 13:47:40Z");
+    }
+
+    #[test]
     fn bounds_come_last() {
         check(Mode::Active, (Some(1), Some(1), Some(0), Fresh), Rung::Planned, Some(3), &[Rule::Min]);
         check(
@@ -367,7 +403,7 @@ mod tests {
         #[test]
         fn the_floor_law_holds_for_any_sequence(
             moments in prop::collection::vec(
-                (0_i64..200, prop::collection::vec(any_known(), 1..4)), 1..40),
+                (0_i64..200, prop::collection::vec((any_known(), any::<Option<u32>>()), 1..4)), 1..40),
             min in 0_u32..50, span in 0_u32..2_000_000, hold in 0_u64..900, shadow in any::<bool>(),
         ) {
             let options = Options {
@@ -381,14 +417,17 @@ mod tests {
             let mut now = 1_000_000;
             for (pause, known) in moments {
                 now += pause;
-                let demands: Vec<_> = known.iter().copied().map(standing).collect();
+                let declared = |(known, event): &(Known, Option<u32>)| {
+                    Standing { event_need: event.map(needing), ..standing(*known) }
+                };
+                let demands: Vec<_> = known.iter().map(declared).collect();
                 let situation =
                     Situation { now: from_epoch_seconds(now), demands: &demands, options: &options };
                 let (ruling, next) = apply(&situation, &state);
                 state = next;
                 prop_assert_eq!(ruling.guarded.is_none(), ruling.rung == Rung::Unavailable);
                 if let Some(Replicas(guarded)) = ruling.guarded {
-                    let need = known.iter().filter_map(|(_, _, need, _)| *need).max();
+                    let need = known.iter().filter_map(|((_, _, need, _), event)| (*need).max(*event)).max();
                     let floor = min.max(need.unwrap_or(0));
                     prop_assert!(guarded >= floor.min(options.max.0));
                     prop_assert!(guarded <= options.max.0);

@@ -281,6 +281,7 @@ mod tests {
             observed,
             reactive_need: None,
             plan: None,
+            event_need: None,
         };
         let stale = Observation { at: at - chrono::TimeDelta::seconds(300), load: Load::ZERO };
         let decision = Decision {

@@ -4,10 +4,12 @@
 //! and then needs, read at the quantile that the operator's costs choose. This module refuses to know what is running:
 //! that a need may not be met in time, or must not fall yet, is [`crate::guard`]'s to say.
 
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::forecast::{Components, Fitted, Known};
-use crate::time::Timestamp;
+use crate::forecast::{Cause, Components, EventFloor, Fitted, Known};
+use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
 /// What turns demand into replicas.
@@ -41,6 +43,21 @@ pub struct Plan {
     pub median: Load,
     /// What the forecast there is made of.
     pub components: Components,
+    /// The calendar or event among them, if one is in force there.
+    pub cause: Option<Cause>,
+}
+
+/// What stands ready for a declared event, whether or not the forecast is trusted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventNeed {
+    /// The need.
+    pub replicas: Replicas,
+    /// The event.
+    pub name: Arc<str>,
+    /// The most that it may bring within the window.
+    pub load: Load,
+    /// When: the end of the slot.
+    pub at: Timestamp,
 }
 
 /// The plan at `now` for the window `(now, now + lead time + RENEWAL]`, read at `quantile`, with replicas that bear
@@ -57,9 +74,7 @@ pub fn for_lead_time(
     quantile: Quantile,
 ) -> Option<Plan> {
     let step = known.settled.step();
-    let until = now + options.lead_time + RENEWAL;
-    let (first, last) = (step.last_ended(now).next(), step.slot_of(until));
-    let forecast = model.forecast(known, first..last.next(), &[Quantile::MEDIAN, quantile])?;
+    let forecast = model.forecast(known, window(now, step, options), &[Quantile::MEDIAN, quantile])?;
     let row = forecast.rows().max_by(|a, b| a.loads[1].total_cmp(&b.loads[1]).then(b.slot.cmp(&a.slot)))?;
     let peak = Load::saturating(row.loads[1]);
     Some(Plan {
@@ -70,5 +85,25 @@ pub fn for_lead_time(
         peak,
         median: Load::saturating(row.loads[0]),
         components: row.components,
+        cause: forecast.cause(&row.components).cloned(),
     })
+}
+
+/// What the events of the same window need at `now`; `None` when there is none, or nothing is known to multiply.
+pub fn for_events(
+    now: Timestamp,
+    model: &dyn Fitted,
+    known: &Known<'_>,
+    capacity: LoadPerReplica,
+    options: &Options,
+) -> Option<EventNeed> {
+    let EventFloor { load, at, name } =
+        model.event_floor(known, window(now, known.settled.step(), options))?;
+    Some(EventNeed { replicas: Replicas::bearing(load, capacity), name, load, at })
+}
+
+/// The slots between now and the moment at which a pod asked for after the next decision is ready.
+fn window(now: Timestamp, step: Step, options: &Options) -> Range<Slot> {
+    let until = now + options.lead_time + RENEWAL;
+    step.last_ended(now).next()..step.slot_of(until).next()
 }

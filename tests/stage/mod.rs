@@ -79,7 +79,9 @@ pub(crate) fn decision(target: &str, at: Timestamp, replicas: Option<u32>) -> Ar
                 peak: load(count),
                 median: load(count.saturating_sub(1)),
                 components: Components::default(),
+                cause: None,
             }),
+            event_need: None,
         }],
         applied: replicas
             .map(|count| Applied {
