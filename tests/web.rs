@@ -290,6 +290,7 @@ fn with_blind_queue(decision: &Decision, jobs: f64) -> Arc<Decision> {
             LoadPerReplica::try_new(10.0).unwrap(),
         )),
         plan: None,
+        event_need: None,
     });
     Arc::new(decision)
 }

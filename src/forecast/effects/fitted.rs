@@ -50,7 +50,20 @@ struct Standings<'a>(Vec<(&'a Occasion, Standing)>);
 #[derive(Debug, Clone, Copy)]
 struct InForce {
     reach: Reach,
+    rising: bool,
     name: u16,
+}
+
+impl InForce {
+    /// A measured load without the lift, where `usual` is what would be usual.
+    ///
+    /// While an effect rises, less than expected is no news: it may be late, and a base that saw demand collapse would take
+    /// away what stands ready for it.
+    fn divide_out(&self, load: f64, usual: Option<f64>) -> Load {
+        let divided = load * (-self.reach.log).exp();
+        let late = usual.filter(|_| self.rising).map_or(0.0, |usual| usual.min(load));
+        Load::saturating(divided.max(late))
+    }
 }
 
 impl Fitted for FittedEffects {
@@ -220,9 +233,9 @@ impl FittedEffects {
         until: Timestamp,
         usual: Option<f64>,
     ) -> Option<InForce> {
-        let touching = standings.touching(from, until).map(|(occasion, standing)| InForce {
-            reach: occasion.reach(self.lift(occasion), from, until, usual).seen(*standing, until),
-            name: occasion.name,
+        let touching = standings.touching(from, until).map(|(occasion, standing)| {
+            let reach = occasion.reach(self.lift(occasion), from, until, usual);
+            InForce { reach: reach.seen(*standing, until), rising: standing.rising, name: occasion.name }
         });
         touching.max_by(|a, b| a.reach.log.total_cmp(&b.reach.log))
     }
@@ -255,22 +268,17 @@ impl FittedEffects {
             for slot in (self.step.slot_of(occasion.window.from).0..end.0).map(Slot) {
                 let Some(load) = known.settled.load(slot) else { continue };
                 let (from, until) = (self.step.start(slot), self.step.end(slot));
-                let Some(InForce { reach, .. }) =
-                    self.in_force(standings, from, until, self.usual.load(slot))
-                else {
-                    continue;
-                };
+                let usual = self.usual.load(slot);
+                let Some(lift) = self.in_force(standings, from, until, usual) else { continue };
                 // From the series as it was measured, so that overlapping windows divide a slot once.
-                settled
-                    .get_or_insert_with(|| known.settled.clone())
-                    .put(slot, Load::saturating(load * (-reach.log).exp()));
+                settled.get_or_insert_with(|| known.settled.clone()).put(slot, lift.divide_out(load, usual));
             }
         }
         let live = known.live.map(|live| {
             let usual = self.usual.load(self.step.slot_of(live.at));
             let lift = self.in_force(standings, live.at, live.at, usual);
-            let log = lift.map_or(0.0, |lift| lift.reach.log);
-            Observation { load: Load::saturating(live.load.get() * (-log).exp()), ..live }
+            let load = lift.map_or(live.load, |lift| lift.divide_out(live.load.get(), usual));
+            Observation { load, ..live }
         });
         Cleaned { settled, live }
     }

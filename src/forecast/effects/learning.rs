@@ -94,8 +94,9 @@ impl<'a> Lessons<'a> {
         let routine: Vec<bool> = (0..causes.len())
             .map(|name| {
                 let name = u16::try_from(name).unwrap_or(u16::MAX);
-                let of_name: Vec<_> =
-                    by_name(name).map(|(window, _)| (step.slot_of(window.at), slots(step, window))).collect();
+                let of_name: Vec<_> = by_name(name)
+                    .map(|(window, _)| (step.last_ended(window.at).next(), slots(step, window)))
+                    .collect();
                 is_routine(history, origin, clock, &of_name)
             })
             .collect();

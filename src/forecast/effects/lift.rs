@@ -3,8 +3,11 @@
 //! ```text
 //! rᵢ(b) = ln (Σ y + c) / (Σ u + c)      occurrence i, bin b of the offset from its instant; u: the usual demand there
 //! m(b)   = Σ wᵢ rᵢ(b) / Σ wᵢ            wᵢ = 0.85^(occurrences since)
-//! μ(t)   = (K p(t) + W(b) m(b)) / (K + W(b))      p: declared, W = Σ wᵢ, K = ½: a declaration is half an occurrence
+//! μ(t)   = (K p(t) + W(b) m(b)) / (K + W(b))      p: declared, W = Σ wᵢ
+//! K      = s² / s_p², within 1/20 … 1/5           s: the spread from one occurrence to the next, s_p: that of p
 //! ```
+//!
+//! K is so from three occurrences on; until then a declaration counts for half of one.
 //!
 //! The spread begins as declared and gives way to what was seen of it: how far whole occurrences stood apart (aᵢ, the
 //! slope of rᵢ on m) and how far their shapes did. Before the first occurrence it is exactly what was declared; what was
@@ -20,8 +23,15 @@ const RECENCY: f64 = 0.85;
 /// Older ones would count for less than a tenth.
 pub(super) const OCCURRENCES: usize = 16;
 
-/// A declaration counts for so many occurrences: after six the error of one that is off by a factor of two is below 8 %.
+/// A declaration counts for so many occurrences at first,
 const DECLARED: f64 = 0.5;
+
+/// and for so many, at least and at most, once it is known how well occurrences agree: after six the error of one that is
+/// off by a factor of two is below 4 %.
+const DECLARED_LATER: [f64; 2] = [0.05, 0.2];
+
+/// From so many on, how well occurrences agree is known.
+const AGREED: u32 = 3;
 
 /// How far an effect of which no spread was declared may be off, as a part of its logarithm, until it was seen twice.
 const UNDECLARED_SPREAD: f64 = 0.35;
@@ -134,13 +144,25 @@ impl Lift {
             return declared.unwrap_or_default();
         }
         let prior = declared.unwrap_or_default();
-        let log = (DECLARED * prior.log + seen.weight * seen.log) / (DECLARED + seen.weight);
+        let weight = self.declared_weight(&seen, &prior);
+        let log = (weight * prior.log + seen.weight * seen.log) / (weight + seen.weight);
         let count = f64::from(seen.seen);
         let apart = (self.amplitude * log).powi(2) * (1.0 + 1.0 / seen.weight);
         let spread = |declared: f64| ((declared.powi(2) + (count - 1.0) * apart) / count).sqrt();
         let usual_spread = UNDECLARED_SPREAD * log.abs();
         let (up, down) = declared.map_or((usual_spread, usual_spread), |prior| (prior.up, prior.down));
         Reach { log, up: spread(up), down: spread(down), shape: seen.shape }
+    }
+
+    /// K: for how many occurrences a declaration counts.
+    fn declared_weight(&self, seen: &Bin, prior: &Reach) -> f64 {
+        let unsure = (0.5 * (prior.up + prior.down)).powi(2);
+        if seen.seen < AGREED || unsure <= 0.0 {
+            return DECLARED;
+        }
+        let apart = (self.amplitude * seen.log).powi(2) + seen.shape.powi(2);
+        let [least, most] = DECLARED_LATER;
+        (apart / unsure).clamp(least, most)
     }
 }
 

@@ -23,9 +23,10 @@ const NOISE: f64 = 0.08;
 /// An effect that is late by so much has not failed.
 const GRACE: TimeDelta = TimeDelta::minutes(2);
 
-/// How far an occurrence may be believed to stand out, in standard deviations downward and upward.
+/// How far an occurrence may be believed to stand out, in standard deviations downward and upward. One that came faster than
+/// declared looks larger than it is until it should be there in full; what lies beyond is the base's to follow.
 const LOWEST: f64 = -3.0;
-const HIGHEST: f64 = 8.0;
+const HIGHEST: f64 = 4.0;
 
 /// A weight halves within this part of the window.
 const MEMORY: i32 = 8;
@@ -82,6 +83,9 @@ impl Occasion {
         let half_life = ((self.window.until - self.window.from) / MEMORY)
             .clamp(TimeDelta::minutes(10), TimeDelta::hours(3))
             .as_seconds_f64();
+        let rising = newest < self.window.full + GRACE;
+        // Once it should be there in full, how fast it came says nothing any more.
+        let sights = sights.filter(|sight| rising || newest - sight.age >= self.window.full);
         let mut sums = [0.0; 5];
         for Sight { age, log, expected } in sights {
             let weight = 0.5_f64.powf(age.as_seconds_f64() / half_life);
@@ -94,14 +98,14 @@ impl Occasion {
         let [away, up, down, informed, noise] = sums;
         let spread = if away < 0.0 { down } else { up };
         if informed <= 0.0 || spread <= 0.0 {
-            return Standing::UNSEEN;
+            return Standing { rising, ..Standing::UNSEEN };
         }
         let believed = informed / (informed + noise);
         let z = (believed * away / spread).clamp(LOWEST, HIGHEST);
         let newest_of_it = (newest < self.window.until).then_some(newest);
-        if newest < self.window.full + GRACE {
-            return Standing { z: z.max(0.0), ..Standing::UNSEEN };
+        if rising {
+            return Standing { z: z.max(0.0), rising: true, ..Standing::UNSEEN };
         }
-        Standing { z, left: (1.0 - believed).sqrt(), newest: newest_of_it }
+        Standing { z, left: (1.0 - believed).sqrt(), newest: newest_of_it, rising: false }
     }
 }

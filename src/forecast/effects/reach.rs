@@ -75,17 +75,19 @@ impl Reach {
 /// Where one occurrence stands among those of its name.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Standing {
-    /// In standard deviations from the median.
+    /// In standard deviations from the median, as far as it is believed of what is still to come.
     pub(super) z: f64,
     /// The part of the spread that is left, from 1 (nothing was seen of it) to 0.
     pub(super) left: f64,
     /// The newest instant that was seen of it, while it runs.
     pub(super) newest: Option<Timestamp>,
+    /// It has begun and need not be there in full yet.
+    pub(super) rising: bool,
 }
 
 impl Standing {
     /// That of an occurrence of which nothing was seen yet.
-    pub(super) const UNSEEN: Self = Self { z: 0.0, left: 1.0, newest: None };
+    pub(super) const UNSEEN: Self = Self { z: 0.0, left: 1.0, newest: None, rising: false };
 }
 
 /// The standard normal quantile of a level, after P. J. Acklam's rational approximation (2003); relative error < 1.2e-9.

@@ -20,7 +20,7 @@ const ENOUGH: u32 = 4;
 
 /// Whether the windows of one name cover most of the same weekday's same hour, over the weeks of `history` before `origin`.
 ///
-/// `windows` are `(the slot of the instant, the slots)`, of which the newest dozen are looked at.
+/// `windows` are `(the slot that begins with the instant, the slots)`, of which the newest dozen are looked at.
 pub(super) fn is_routine(
     history: &Series,
     origin: Slot,

@@ -5,16 +5,18 @@
 //! *seen* is what a Prometheus that scrapes a counter would say, with holes where the collector was down
 //! ([`Traffic::observed`]).
 //!
-//! There are no holidays and no month ends other than pay days. Nothing is invented that a forecaster could not have
-//! learned, except the burst that is meant to surprise it.
+//! There are no holidays and no month ends other than pay days, but in a [`Year`], whose truth is known. Nothing is invented
+//! that a forecaster could not have learned, except the burst that is meant to surprise it.
 
 mod observed;
 mod options;
 mod payments;
 mod surge;
 mod week;
+mod year;
 
 pub use observed::SCRAPE_SECONDS;
 pub use options::{Burst, Options, Outage};
 pub use payments::Traffic;
 pub use surge::Surge;
+pub use year::{Effect, Year};

@@ -1,11 +1,12 @@
 //! Whose traffic it is, and what goes wrong.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{Days, NaiveDate, NaiveTime, TimeZone};
 use chrono_tz::Tz;
 
-use super::Surge;
+use super::{Surge, Year};
 use crate::time::Timestamp;
 
 /// All that a [`super::Traffic`] depends on.
@@ -25,6 +26,8 @@ pub struct Options {
     pub burst: Option<Burst>,
     /// When the collector was down.
     pub outages: Vec<Outage>,
+    /// Holidays and effects in place of the pay days, sales and opening bells of the plain week.
+    pub year: Option<Arc<Year>>,
 }
 
 /// A peak at one instant.
@@ -68,6 +71,7 @@ impl Options {
             growth_per_day: 0.003,
             burst: None,
             outages: vec![outage(day - Days::new(9), 3, 10, 25), outage(day, 14, 40, 10)],
+            year: None,
         }
     }
 
@@ -79,6 +83,12 @@ impl Options {
         self
     }
 
+    /// The same in a year whose truth is known.
+    #[must_use]
+    pub fn in_year(self, year: Year) -> Self {
+        Self { year: Some(Arc::new(year)), ..self }
+    }
+
     /// The instant at which the wall clock shows `hour`:`minute` on the day that is played.
     pub fn instant(&self, hour: u32, minute: u32) -> Timestamp {
         instant(self.zone, self.day, hour, minute)
@@ -87,7 +97,7 @@ impl Options {
 
 /// The instant at which the wall clock of `zone` shows `hour`:`minute` on `day`: the first pass where there are two, and
 /// an hour later by the clock where there is none.
-fn instant(zone: Tz, day: NaiveDate, hour: u32, minute: u32) -> Timestamp {
+pub(super) fn instant(zone: Tz, day: NaiveDate, hour: u32, minute: u32) -> Timestamp {
     let wall = day.and_time(NaiveTime::from_hms_opt(hour, minute, 0).unwrap_or_default());
     let an_hour = Duration::from_secs(3600);
     [wall, wall + an_hour]

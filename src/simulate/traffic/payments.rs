@@ -5,11 +5,12 @@
 //! counts has a coefficient of variation of 3.5 % at a high level, where Poisson would have 0.6 %, and of 10 % at a tenth
 //! of that level. The mean wanders besides, by the minute, by the hour and by the day.
 
+use chrono::{NaiveDate, NaiveTime};
 use rand_distr::{Distribution, Gamma, Poisson};
 
 use super::Options;
 use super::surge::Surge;
-use super::week::{Wall, is_pay_day, ordinary};
+use super::week::{Wall, is_pay_day, ordinary, ordinary_but};
 use crate::simulate::chance::{Purpose, generator, wander};
 use crate::time::{LocalClock, Timestamp, epoch_seconds, from_epoch_seconds};
 
@@ -44,15 +45,21 @@ pub struct Traffic {
     clock: LocalClock,
     /// Wall-clock second of the day that is played.
     anchor: i64,
+    /// Days since 1970-01-01 that are like Sundays, ascending.
+    holidays: Vec<i64>,
 }
 
 impl Traffic {
     /// The traffic of `options`. The wall clock is exact for two years around the day that is played.
     pub fn new(options: Options) -> Self {
-        let midnight = options.day.and_time(chrono::NaiveTime::MIN).and_utc();
+        let midnight = options.day.and_time(NaiveTime::MIN).and_utc();
         let year = chrono::TimeDelta::days(366);
         let clock = LocalClock::over(options.zone, midnight - year, midnight + year);
-        Self { anchor: epoch_seconds(midnight), clock, options }
+        let day_number = |date: &NaiveDate| epoch_seconds(date.and_time(NaiveTime::MIN).and_utc()) / 86_400;
+        let mut holidays: Vec<i64> =
+            options.year.iter().flat_map(|year| year.holidays.iter().map(day_number)).collect();
+        holidays.sort_unstable();
+        Self { anchor: epoch_seconds(midnight), clock, holidays, options }
     }
 
     /// What it depends on.
@@ -70,7 +77,11 @@ impl Traffic {
             .options
             .burst
             .map_or(0.0, |burst| burst.surge.uplift_at(epoch_seconds(at) - epoch_seconds(burst.at)));
-        self.options.level * growth * ordinary(wall) * (1.0 + calendar_uplift(wall) + unannounced)
+        let (ordinary, effects) = match &self.options.year {
+            None => (ordinary(wall), calendar_uplift(wall)),
+            Some(year) => (ordinary_but(wall, &self.holidays), year.multiple(at) - 1.0),
+        };
+        self.options.level * growth * ordinary * (1.0 + effects + unannounced)
     }
 
     /// Payments within the bucket that ends at `index` × 15 s.
@@ -123,7 +134,7 @@ fn calendar_uplift(wall: Wall) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{Days, NaiveDate};
+    use chrono::Days;
     use chrono_tz::Tz;
 
     use super::*;

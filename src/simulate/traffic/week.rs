@@ -26,13 +26,21 @@ impl Wall {
 
 /// Demand of an ordinary week: near 1 in the middle of a working day, near 0.2 at night.
 pub(super) fn ordinary(wall: Wall) -> f64 {
+    ordinary_but(wall, &[])
+}
+
+/// The same, with Sundays on `holidays`, which are days since 1970-01-01 in ascending order.
+pub(super) fn ordinary_but(wall: Wall, holidays: &[i64]) -> f64 {
+    let kind = |day: i64| {
+        if holidays.binary_search(&day).is_ok() { 6 } else { Wall { day, second: 0 }.weekday() }
+    };
     let hour = wall.second as f64 / 3600.0;
-    let today = day(wall.weekday(), hour);
+    let today = day(kind(wall.day), hour);
     // The first three hours cross over from yesterday's kind of day, so that midnight is not a step.
     if hour >= 3.0 {
         return today;
     }
-    let yesterday = day((wall.weekday() + 6) % 7, hour);
+    let yesterday = day(kind(wall.day - 1), hour);
     let crossed = hour / 3.0;
     yesterday + (today - yesterday) * crossed * crossed * (3.0 - 2.0 * crossed)
 }

@@ -1,0 +1,403 @@
+//! Calendars and events in the forecast, against traffic whose truth is known: what was declared is used until something
+//! was seen, what was seen is recovered, and a launch that runs corrects itself.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use chrono_tz::Tz;
+use proptest::prelude::*;
+use tidetable::calendar::{Almanac, Envelope, Event, Uplift};
+use tidetable::decision::{Decision, Evidence, Policy, State, decide};
+use tidetable::forecast::{Fitted, Forecast, Forecaster, Known, Observation, Weekly, WithEffects};
+use tidetable::guard::{self, Mode, Rule};
+use tidetable::plan;
+use tidetable::series::Series;
+use tidetable::simulate::Traffic;
+use tidetable::simulate::traffic::{Options, Year};
+use tidetable::time::{Slot, Step, Timestamp};
+use tidetable::units::{Load, LoadPerReplica, Quantile, Replicas};
+
+const ZONE: Tz = Tz::America__New_York;
+
+fn minutes(step: u64) -> Step {
+    Step::try_new(Duration::from_secs(60 * step)).unwrap()
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn level(level: f64) -> Quantile {
+    Quantile::try_new(level).unwrap()
+}
+
+/// An event with an effect that grows, lasts and fades for so many minutes.
+fn event(name: &str, at: Timestamp, [ramp, hold, decay]: [i64; 3], uplift: Option<[f64; 3]>) -> Event {
+    let [ramp, hold, decay] = [ramp, hold, decay].map(TimeDelta::minutes);
+    Event {
+        name: name.into(),
+        at,
+        envelope: Envelope { lead: TimeDelta::zero(), ramp, hold, decay },
+        uplift: uplift.map(|[lower, expected, upper]| Uplift::try_new(lower, expected, upper).unwrap()),
+        peak: None,
+        owner: None,
+        ticket: None,
+        cancelled: false,
+        cut_short: None,
+    }
+}
+
+fn fit(almanac: Almanac, history: &Series, origin: Slot) -> Box<dyn Fitted> {
+    WithEffects { base: Weekly { timezone: ZONE }, almanac }.fit(history, origin).unwrap()
+}
+
+fn forecast(model: &dyn Fitted, history: &Series, targets: Range<Slot>) -> Forecast {
+    let known = Known { settled: history, origin: targets.start, live: None };
+    model.forecast(&known, targets, &[0.05, 0.5, 0.9, 0.95, 0.99].map(level)).unwrap()
+}
+
+/// What each effect of the year is declared to be: its minutes, and a guess of its size that is wrong on purpose.
+const DECLARED: [(&str, [i64; 3], [f64; 3]); 6] = [
+    ("semi-monthly pay", [120, 30, 480], [1.1, 2.0, 3.5]),
+    ("biweekly pay", [120, 60, 360], [1.0, 1.2, 1.6]),
+    ("market open", [5, 5, 60], [1.1, 2.0, 4.0]),
+    ("month end", [30, 240, 120], [1.0, 1.4, 3.0]),
+    ("half day", [30, 300, 120], [0.3, 0.85, 1.0]),
+    ("launch", [5, 30, 120], [2.0, 6.0, 12.0]),
+];
+
+fn thirteen_months() -> (Traffic, Year, Almanac) {
+    let year = Year::thirteen_months(ZONE);
+    let events = DECLARED.iter().flat_map(|(name, envelope, uplift)| {
+        let instants = year.effect(name).unwrap().at.clone();
+        instants.into_iter().map(|at| event(name, at, *envelope, Some(*uplift)))
+    });
+    let almanac = Almanac::none(ZONE).with_events(events);
+    let traffic = Traffic::new(Options::new(7, ZONE, "2026-06-15".parse().unwrap()).in_year(year.clone()));
+    (traffic, year, almanac)
+}
+
+fn recorded(traffic: &Traffic, step: Step, span: Range<Timestamp>) -> Series {
+    let slots = step.slot_of(span.start).0..step.slot_of(span.end).0;
+    let points: Vec<(Slot, Load)> = slots
+        .map(|slot| (Slot(slot), Load::saturating(traffic.mean_rate(step.end(Slot(slot)), 60))))
+        .collect();
+    Series::from_points(step, &points).unwrap()
+}
+
+/// What the forecast says of one window beside the truth: the mean uplift of both, and the largest multiple of both.
+#[derive(Debug)]
+struct Recovered {
+    uplift: [f64; 2],
+    peak: [f64; 2],
+}
+
+impl Recovered {
+    /// The window from `begin` on, in the slots in which the truth is more than a tenth of its most.
+    fn of(name: &str, begin: Timestamp, year: &Year, forecast: &Forecast) -> Self {
+        let effect = year.effect(name).unwrap();
+        let open = year.effect("market open").unwrap();
+        let (mut uplift, mut peak) = ([0.0; 2], [0.0_f64; 2]);
+        for row in forecast.rows() {
+            let middle = forecast.step().end(row.slot) - TimeDelta::seconds(30);
+            if middle < begin || effect.uplift_at(middle).abs() < 0.1 * effect.surge.uplift.abs() {
+                continue;
+            }
+            // The week holds the opening bell, so the forecast's effect is what comes on top of it.
+            let truth = year.multiple(middle) / (1.0 + open.uplift_at(middle));
+            let found = row.loads[1] / (row.loads[1] - row.components.effect);
+            for (index, multiple) in [found, truth].into_iter().enumerate() {
+                uplift[index] += multiple - 1.0;
+                peak[index] = peak[index].max((multiple - 1.0).abs());
+            }
+        }
+        Self { uplift, peak }
+    }
+}
+
+#[test]
+fn after_six_occurrences_each_effect_is_recovered_within_15_percent() {
+    let (traffic, year, almanac) = thirteen_months();
+    let step = minutes(5);
+    let history = recorded(&traffic, step, at("2025-12-01T05:00:00Z")..at("2026-12-10T05:00:00Z"));
+    let mut missed = Vec::new();
+    for (name, ..) in DECLARED.iter().filter(|(name, ..)| *name != "market open") {
+        for occurrence in [6, 8] {
+            let begin = year.effect(name).unwrap().at[occurrence];
+            let origin = step.slot_of(begin - TimeDelta::hours(2));
+            let model = fit(almanac.clone(), &history, origin);
+            let forecast = forecast(model.as_ref(), &history, origin..origin.plus(150));
+            let recovered = Recovered::of(name, begin, &year, &forecast);
+            let near = |[found, truth]: [f64; 2]| (found / truth - 1.0).abs() < 0.15;
+            if !(near(recovered.uplift) && near(recovered.peak)) {
+                missed.push(format!("{name}, {occurrence} seen: {recovered:?}"));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+    // The bell rings every working day: the week holds it, and declaring it changes nothing.
+    let tuesday = at("2026-03-10T13:30:00Z");
+    let origin = step.slot_of(tuesday - TimeDelta::hours(2));
+    let model = fit(almanac, &history, origin);
+    for row in forecast(model.as_ref(), &history, origin..origin.plus(40)).rows() {
+        let truth = traffic.rate(step.end(row.slot) - TimeDelta::seconds(30));
+        assert!((row.loads[1] / truth - 1.0).abs() < 0.15, "{:?}: {} for {truth}", row.slot, row.loads[1]);
+        assert_eq!(row.components.cause, None);
+    }
+}
+
+/// Six plain weeks of traffic at five minutes, until Thursday, 26 November 2026, noon UTC.
+fn six_weeks() -> (Series, Slot) {
+    let traffic = Traffic::new(Options::new(7, ZONE, "2026-11-25".parse().unwrap()));
+    let until = at("2026-11-26T12:00:00Z");
+    let history = recorded(&traffic, minutes(5), until - TimeDelta::weeks(6)..until);
+    let origin = history.end();
+    (history, origin)
+}
+
+#[test]
+fn with_no_occurrence_seen_the_forecast_is_what_was_declared() {
+    let (history, origin) = six_weeks();
+    let launch = event("launch", at("2026-11-26T14:00:00Z"), [5, 45, 120], Some([2.0, 6.0, 12.0]));
+    let plain = fit(Almanac::none(ZONE), &history, origin);
+    let eventful = fit(Almanac::none(ZONE).with_events([launch]), &history, origin);
+    let targets = origin..origin.plus(60);
+    let (plain, with) = (
+        forecast(plain.as_ref(), &history, targets.clone()),
+        forecast(eventful.as_ref(), &history, targets.clone()),
+    );
+    let step = history.step();
+    for (plain, row) in plain.rows().zip(with.rows()) {
+        let in_full = step.start(row.slot) >= at("2026-11-26T14:05:00Z")
+            && step.end(row.slot) <= at("2026-11-26T14:50:00Z");
+        if in_full {
+            assert!((row.loads[1] - 6.0 * plain.loads[1]).abs() < 1e-6 * row.loads[1]);
+            assert!(row.loads[3] > 12.0 * plain.loads[1], "upper is the 0.95 quantile of the multiple alone");
+            assert_eq!(&*with.cause(&row.components).unwrap().name, "launch");
+        } else if step.end(row.slot) <= at("2026-11-26T14:00:00Z") {
+            assert_eq!(row, plain);
+        }
+    }
+    let known = Known { settled: &history, origin, live: None };
+    let floor = eventful.event_floor(&known, targets).unwrap();
+    let most = plain
+        .rows()
+        .filter(|row| step.start(row.slot) >= at("2026-11-26T14:05:00Z"))
+        .filter(|row| step.end(row.slot) <= at("2026-11-26T14:50:00Z"))
+        .map(|row| 12.0 * row.loads[1])
+        .fold(0.0, f64::max);
+    assert!((floor.load.get() - most).abs() < 1e-6 * most, "{floor:?} for {most}");
+}
+
+#[test]
+fn a_name_that_was_neither_declared_nor_seen_changes_nothing() {
+    let (history, origin) = six_weeks();
+    let launch = event("launch", at("2026-11-26T14:00:00Z"), [5, 45, 120], None);
+    let targets = origin..origin.plus(60);
+    let plain = fit(Almanac::none(ZONE), &history, origin);
+    let with = fit(Almanac::none(ZONE).with_events([launch]), &history, origin);
+    let (plain, with) =
+        (forecast(plain.as_ref(), &history, targets.clone()), forecast(with.as_ref(), &history, targets));
+    for (plain, row) in plain.rows().zip(with.rows()) {
+        assert!(row.loads.iter().zip(plain.loads).all(|(a, b)| (a - b).abs() <= 1e-9 * b), "{row:?}");
+    }
+}
+
+#[test]
+fn a_declared_peak_is_what_demand_grows_to() {
+    let (history, origin) = six_weeks();
+    let peak = Some(Load::try_new(20_000.0).unwrap());
+    let launch = Event { peak, ..event("launch", at("2026-11-26T14:00:00Z"), [5, 45, 120], None) };
+    let model = fit(Almanac::none(ZONE).with_events([launch]), &history, origin);
+    let forecast = forecast(model.as_ref(), &history, origin..origin.plus(60));
+    let most = forecast.rows().map(|row| row.loads[1]).fold(0.0, f64::max);
+    assert!((most - 20_000.0).abs() < 1.0, "{most}");
+}
+
+#[test]
+fn of_overlapping_events_the_larger_counts() {
+    let (history, origin) = six_weeks();
+    let small = event("mail", at("2026-11-26T14:00:00Z"), [5, 45, 120], Some([1.2, 1.5, 2.0]));
+    let large = event("launch", at("2026-11-26T14:00:00Z"), [5, 45, 120], Some([2.0, 6.0, 12.0]));
+    let targets = origin..origin.plus(60);
+    let medians = |events: Vec<Event>| -> Vec<f64> {
+        let model = fit(Almanac::none(ZONE).with_events(events), &history, origin);
+        forecast(model.as_ref(), &history, targets.clone()).rows().map(|row| row.loads[1]).collect()
+    };
+    assert_eq!(medians(vec![small.clone(), large.clone()]), medians(vec![large]));
+}
+
+#[test]
+fn points_after_the_origin_change_nothing_in_a_window_either() {
+    let (history, origin) = six_weeks();
+    let fortnightly = (0..3).map(|weeks| {
+        event(
+            "mail",
+            at("2026-11-26T10:00:00Z") - TimeDelta::weeks(2 * weeks + 1),
+            [5, 90, 60],
+            Some([1.5, 2.0, 3.0]),
+        )
+    });
+    let running = event("mail", at("2026-11-25T10:00:00Z"), [5, 90, 60], None);
+    let almanac = Almanac::none(ZONE).with_events(fortnightly.chain([running]));
+    let cut = origin.plus(-284);
+    let seen = |history: &Series| {
+        let model = fit(almanac.clone(), history, cut);
+        forecast(model.as_ref(), history, cut..cut.plus(100))
+    };
+    assert_eq!(seen(&history), seen(&history.until(cut)));
+}
+
+#[test]
+fn the_parts_of_a_forecast_add_up_to_its_median() {
+    let (history, origin) = six_weeks();
+    let past = event("launch", at("2026-11-19T14:00:00Z"), [5, 45, 120], Some([0.8, 1.1, 2.0]));
+    let coming = event("launch", at("2026-11-26T14:00:00Z"), [5, 45, 120], Some([2.0, 3.0, 5.0]));
+    let model = fit(Almanac::none(ZONE).with_events([past, coming]), &history, origin);
+    for row in forecast(model.as_ref(), &history, origin..origin.plus(60)).rows() {
+        let parts = row.components;
+        let sum = parts.profile + parts.level + parts.effect;
+        // The base is calibrated after its parts were added, so its median may stand a little beside them.
+        assert!((sum / row.loads[1] - 1.0).abs() < 0.1, "{row:?}");
+        assert_eq!(parts.cause.is_some(), parts.effect.abs() > 0.0);
+    }
+}
+
+/// A launch at 14:00 that was declared, and brought `multiple` times the usual instead, seen until `minutes` after it.
+struct Launch {
+    history: Series,
+    origin: Slot,
+    now: Timestamp,
+    usual: f64,
+    model: Box<dyn Fitted>,
+}
+
+fn launch(multiple: f64, seen_minutes: i64, mode: Mode) -> (Launch, Policy) {
+    let traffic = Traffic::new(Options::new(7, ZONE, "2026-11-25".parse().unwrap()));
+    let begin = at("2026-11-25T14:00:00Z");
+    let now = begin + TimeDelta::minutes(seen_minutes);
+    let step = Step::MINUTE;
+    let mut history = recorded(&traffic, step, begin - TimeDelta::weeks(4)..now + TimeDelta::minutes(1));
+    let declared = event("launch", begin, [5, 45, 120], Some([2.0, 6.0, 12.0]));
+    let model =
+        fit(Almanac::none(ZONE).with_events([declared]), &history, step.slot_of(begin - TimeDelta::hours(3)));
+    for slot in (step.slot_of(begin).next().0..history.end().0).map(Slot) {
+        let grown = ((step.end(slot) - begin).num_minutes() as f64 / 2.0).min(1.0);
+        let load = history.load(slot).unwrap() * (1.0 + (multiple - 1.0) * grown);
+        history.put(slot, Load::saturating(load));
+    }
+    let policy = Policy {
+        plan: plan::Options { lead_time: Duration::from_secs(120), quantile: Quantile::P95 },
+        guard: guard::Options {
+            min: Replicas(1),
+            max: Replicas(10_000),
+            scale_down_hold: Duration::from_secs(300),
+            stale_after: Duration::from_secs(120),
+            mode,
+        },
+    };
+    let usual = traffic.rate(now);
+    (Launch { origin: history.end(), history, now, usual, model }, policy)
+}
+
+impl Launch {
+    /// The decision at this moment; `live` is what an instant query says now.
+    fn decide(&self, policy: &Policy, live: Option<f64>) -> Decision {
+        let demand: Arc<str> = "tx".into();
+        let live = live.map(|load| Observation { at: self.now, load: Load::saturating(load) });
+        let evidence = Evidence {
+            demand: &demand,
+            capacity: LoadPerReplica::try_new(100.0).unwrap(),
+            settled: &self.history,
+            provisional: None,
+            live,
+            model: Some(self.model.as_ref()),
+        };
+        decide(&"payments-api".into(), self.now, &[evidence], policy, &State::default()).0
+    }
+
+    /// Median and 0.95 quantile over the next ten minutes, as multiples of what is usual.
+    fn ahead(&self) -> [f64; 2] {
+        let forecast = forecast(self.model.as_ref(), &self.history, self.origin..self.origin.plus(10));
+        let row = forecast.rows().next_back().unwrap();
+        [row.loads[1] / self.usual, row.loads[3] / self.usual]
+    }
+}
+
+#[test]
+fn before_a_launch_pods_for_its_upper_bound_are_asked_for_in_shadow_too() {
+    for mode in [Mode::Shadow, Mode::Active] {
+        let (launch, policy) = launch(6.0, -1, mode);
+        let decision = launch.decide(&policy, None);
+        let need = decision.claims[0].event_need.as_ref().unwrap();
+        assert_eq!(&*need.name, "launch");
+        assert!(decision.guarded.unwrap() >= need.replicas);
+        // The window ends 2 min 45 s from now, 1 min 45 s into a ramp of five.
+        let share = 0.3;
+        let expected = launch.usual * (1.0 + 11.0 * share) / 100.0;
+        assert!((f64::from(need.replicas.0) / expected - 1.0).abs() < 0.2, "{need:?} for {expected}");
+        if mode == Mode::Shadow {
+            assert!(decision.applied.iter().any(|applied| applied.rule == Rule::EventFloor), "{decision:?}");
+        }
+    }
+}
+
+#[test]
+fn a_launch_that_is_larger_than_declared_raises_the_rest_of_itself_within_two_minutes() {
+    let early = launch(20.0, 2, Mode::Active).0.ahead();
+    assert!(early[1] > 20.0, "two minutes in, still in the ramp that was declared: {early:?}");
+    // One that came faster than declared looks larger until it should be there in full; then it is what it is.
+    let [median, upper] = launch(20.0, 8, Mode::Active).0.ahead();
+    assert!((16.0..25.0).contains(&median), "{median}");
+    assert!(upper > 18.0 && upper < 1.6 * median, "{upper} over {median}");
+}
+
+#[test]
+fn a_launch_that_is_smaller_than_declared_gives_its_pods_back_once_it_should_be_there() {
+    let late = launch(1.0, 4, Mode::Shadow);
+    let floor = |(launch, policy): &(Launch, Policy)| {
+        let need = launch.decide(policy, None).claims[0].event_need.clone().unwrap();
+        need.load.get() / launch.usual
+    };
+    assert!(floor(&late) > 9.0, "one that is late has not failed: {}", floor(&late));
+    let small = launch(3.0, 12, Mode::Shadow);
+    assert!((2.5..6.0).contains(&floor(&small)), "{}", floor(&small));
+    let [median, _] = small.0.ahead();
+    assert!((2.4..3.8).contains(&median), "{median}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+    #[test]
+    fn a_larger_newest_point_never_answers_fewer_while_an_event_runs(
+        seen in 1_i64..60, multiple in 0.5_f64..25.0, shadow in any::<bool>(),
+    ) {
+        let (launch, policy) = launch(multiple, seen, if shadow { Mode::Shadow } else { Mode::Active });
+        let mut last = None;
+        for k in 0..60 {
+            let load = 1.25_f64.powi(k) - 1.0;
+            let next = launch.decide(&policy, Some(load)).guarded;
+            prop_assert!(next >= last, "{next:?} after {last:?} at {load}");
+            last = next;
+        }
+    }
+
+    #[test]
+    fn quantiles_never_cross_whatever_was_declared(
+        expected in 0.1_f64..40.0, below in 0.05_f64..1.0, above in 1.0_f64..20.0, seen in any::<bool>(),
+    ) {
+        let (history, origin) = six_weeks();
+        let declared = Some([expected * below, expected, expected * above]);
+        let coming = event("launch", at("2026-11-26T14:00:00Z"), [5, 45, 120], declared);
+        let before = event("launch", at("2026-11-16T14:00:00Z"), [5, 45, 120], declared);
+        let almanac = Almanac::none(ZONE).with_events([coming].into_iter().chain(seen.then_some(before)));
+        let model = fit(almanac, &history, origin);
+        for row in forecast(model.as_ref(), &history, origin..origin.plus(100)).rows() {
+            prop_assert!(row.loads.is_sorted() && row.loads.iter().all(|load| load.is_finite() && *load >= 0.0));
+        }
+    }
+}
