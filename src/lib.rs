@@ -48,7 +48,7 @@
 //!
 //! # Where to begin
 //!
-//! Read [`decision::decide`], then [`guard::apply`], then [`forecast::Weekly`]. To see it move, run `tidetable demo`.
+//! Read [`decision::decide`], then [`guard::apply`], then [`forecast::Tide`]. To see it move, run `tidetable demo`.
 
 pub mod calendar;
 pub mod decision;

@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use proptest::prelude::*;
 use tidetable::calendar::{Almanac, Envelope, Event, Uplift};
 use tidetable::decision::{Decision, Evidence, Policy, State, decide};
-use tidetable::forecast::{Fitted, Forecast, Forecaster, Known, Observation, Weekly, WithEffects};
+use tidetable::forecast::{Fitted, Forecast, Forecaster, Known, Observation, Tide, WithEffects};
 use tidetable::guard::{self, Mode, Rule};
 use tidetable::plan;
 use tidetable::series::Series;
@@ -52,7 +52,7 @@ fn event(name: &str, at: Timestamp, [ramp, hold, decay]: [i64; 3], uplift: Optio
 }
 
 fn fit(almanac: Almanac, history: &Series, origin: Slot) -> Box<dyn Fitted> {
-    WithEffects { base: Weekly { timezone: ZONE }, almanac }.fit(history, origin).unwrap()
+    WithEffects { base: Tide::new(almanac.clone()), almanac }.fit(history, origin).unwrap()
 }
 
 fn forecast(model: &dyn Fitted, history: &Series, targets: Range<Slot>) -> Forecast {

@@ -14,7 +14,7 @@ use tidetable::engine::{
     Board, Clock, DecisionLog, Demand, Ended, FitPool, Measured, MetricSource, Metrics, Sample, ScaledObject,
     Shared, Supply, Target, Worker,
 };
-use tidetable::forecast::{HORIZON, Weekly};
+use tidetable::forecast::{HORIZON, Tide};
 use tidetable::guard::{self, Mode, Rule, Rung};
 use tidetable::history::{Archive, Recent};
 use tidetable::plan;
@@ -217,7 +217,7 @@ fn worker_with(
     let supply = |demand: &Demand| Supply {
         source: Arc::clone(source),
         history: Recent::new(demand.step, demand.recent_span()),
-        forecaster: Arc::new(Weekly { timezone: target.timezone }),
+        forecaster: Arc::new(Tide::new(target.almanac.clone())),
     };
     let supplies: Vec<_> = target.demands.iter().map(supply).collect();
     (Worker::new(target, supplies, Arc::clone(&shared)), shared)

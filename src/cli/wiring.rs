@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::calendar::Almanac;
 use crate::config::{self, Config, Listen, PrometheusSettings};
 use crate::engine::{self, Board, Clock, Demand, FitPool, Shared, Supply, Target};
-use crate::forecast::{Forecaster, Weekly};
+use crate::forecast::{Forecaster, Tide, WithEffects};
 use crate::history::{Archive, Recent};
 use crate::keda;
 use crate::source::prometheus;
@@ -95,7 +95,7 @@ impl<C: Clock> Assembly<C> {
 
 /// What learns a target's demand, from its history and its almanac: the same for `serve`, `demo` and `forecast`.
 pub(super) fn forecaster(almanac: &Almanac) -> Arc<dyn Forecaster> {
-    Arc::new(Weekly { timezone: almanac.timezone() })
+    Arc::new(WithEffects { base: Tide::new(almanac.clone()), almanac: almanac.clone() })
 }
 
 /// A listener, or an error that says whose address it is.

@@ -4,11 +4,20 @@
 //! points is cheap and happens with every answer. Which points may be used is said by [`Known`], and nothing after its
 //! origin can change a forecast. This module never reads replica counts, or it would learn from its own output.
 
-mod conformal;
+mod day;
 mod effects;
-mod level;
-mod profile;
-mod weekly;
+mod fitted;
+mod lattice;
+mod linear;
+mod near;
+mod pools;
+mod reading;
+mod recent;
+mod rest;
+mod shape;
+mod spread;
+mod tide;
+mod usual;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +29,7 @@ use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
 
 pub use effects::WithEffects;
-pub use weekly::Weekly;
+pub use tide::Tide;
 
 /// How far ahead a forecast reaches: long enough for a night and a day without a metrics source.
 pub const HORIZON: Duration = Duration::from_secs(48 * 3600);
@@ -117,9 +126,11 @@ pub struct Cause {
 /// What a forecast of one slot is made of, in the unit of the series; the parts add up to the median before calibration.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Components {
-    /// The usual demand of this slot of the week.
+    /// The usual demand of this slot of the week, at the level of the last week.
     pub profile: f64,
-    /// What the newest points add or take away, faded with lead.
+    /// What the last days make of it: a busier week, yesterday, a holiday.
+    pub day: f64,
+    /// What the newest points add or take away, faded with lead; on a day of rest, what is not expected to come.
     pub level: f64,
     /// What the calendar or the event in force adds or takes away.
     pub effect: f64,

@@ -1,0 +1,220 @@
+//! The day's point forecast: two experts and how much each is believed.
+//!
+//! * **L**, a log-linear regression toward a prior ([`super::linear::ridge`]): sees everything, multiplies freely.
+//! * **N**, a non-negative combination of ready-made forecasts ([`super::linear::nonnegative`]): cannot leave their range.
+//!
+//! Both minimise the absolute error weighted by level, since what is lost is load and not slots, and both forget: half of L
+//! in eight weeks, half of N in three. What their errors would have been is found by replaying the past: each week is
+//! forecast with coefficients learned before it. Their shares follow from those errors, and so do the quantiles.
+
+use super::lattice::Lattice;
+use super::linear::{Ridge, Rows, dot, nonnegative, ridge};
+use super::reading::{CANDIDATES, FEATURES, Present, Reading, prior};
+use super::usual::{OFFSET, Seen, Usual};
+
+/// Origins in the past lie this far apart, in hours: the serving cadence.
+pub(super) const ORIGIN_HOURS: usize = 6;
+
+/// What L and N learn from, in days, and when half of it is forgotten.
+const L_DAYS: u32 = 84;
+const L_HALF_DAYS: f64 = 56.0;
+const N_DAYS: u32 = 42;
+const N_HALF_DAYS: f64 = 21.0;
+
+/// λ of both.
+const L_STRENGTH: f64 = 0.1;
+const N_STRENGTH: f64 = 0.02;
+
+/// Rows to learn from in each window of L. Twice as many gain 0.2 % of the loss.
+const ROWS: usize = 6_000;
+
+/// Steps of IRLS from the prior, and from last week's solution.
+const STEPS: usize = 5;
+const WARM_STEPS: usize = 2;
+
+/// Weeks of the past that are replayed.
+pub(super) const REPLAYED_WEEKS: usize = 9;
+
+/// Share of L and N before their errors are known, and the power of the errors.
+const BELIEF: [f64; 2] = [3.0, 1.0];
+const BELIEF_POWER: i32 = 4;
+
+/// The experts with their coefficients.
+#[derive(Debug, Clone)]
+pub(super) struct Experts {
+    l: Vec<f64>,
+    n: Vec<f64>,
+    /// Share of L; N has the rest.
+    pub(super) share: f64,
+}
+
+/// What the experts say of one cell, in means.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opinion {
+    pub(super) point: f64,
+    pub(super) l: f64,
+    pub(super) n: f64,
+}
+
+impl Opinion {
+    /// How far the experts are apart, in the logarithm.
+    pub(super) fn disagreement(&self) -> f64 {
+        ((self.l + OFFSET) / (self.n + OFFSET)).ln().abs()
+    }
+}
+
+/// L's forecast is believed to differ from N8 by this much, in the logarithm.
+const L_CLIP: f64 = 4.0;
+
+impl Experts {
+    /// The experts without evidence.
+    fn new() -> Self {
+        Self { l: prior().to_vec(), n: vec![1.0 / CANDIDATES as f64; CANDIDATES], share: 0.75 }
+    }
+
+    pub(super) fn opinion(&self, reading: &Reading) -> Opinion {
+        let log = dot(&reading.features, &self.l).clamp(-L_CLIP, L_CLIP);
+        let l = ((reading.usual + OFFSET) * log.exp() - OFFSET).max(0.0);
+        let n = dot(&reading.candidates, &self.n).max(0.0);
+        Opinion { point: self.share * l + (1.0 - self.share) * n, l, n }
+    }
+}
+
+/// The day's model: the experts of now, and those of each past week.
+#[derive(Debug)]
+pub(super) struct Day {
+    pub(super) now: Experts,
+    /// `(first origin they may be used at, experts)`, ascending.
+    past: Vec<(usize, Experts)>,
+}
+
+impl Day {
+    /// Learns from all that `usual` holds.
+    pub(super) fn learn(usual: &Usual<'_>) -> Self {
+        let lattice = usual.lattice;
+        let lessons = Lessons::collect(usual);
+        let week = lattice.wall.week();
+        let mut experts = Experts::new();
+        let mut past = Vec::with_capacity(REPLAYED_WEEKS);
+        // Errors of each replayed week, the newest last.
+        let mut errors: Vec<[f64; 2]> = Vec::with_capacity(REPLAYED_WEEKS);
+        for weeks in (0..=REPLAYED_WEEKS).rev() {
+            let Some(origin) = lattice.origin.checked_sub(weeks * week) else { continue };
+            let warm = !past.is_empty();
+            lessons.teach(&mut experts, lattice, origin, warm);
+            experts.share = share(&errors);
+            if weeks > 0 {
+                errors.push(lessons.errors(&experts, origin..origin + week));
+                past.push((origin, experts.clone()));
+            }
+        }
+        Self { now: experts, past }
+    }
+
+    /// The experts that were in force at `origin`; `None` before the first replayed week.
+    pub(super) fn at(&self, origin: usize) -> Option<&Experts> {
+        let after = self.past.partition_point(|(from, _)| *from <= origin);
+        Some(&self.past[after.checked_sub(1)?].1)
+    }
+
+    /// The first origin that can be replayed.
+    pub(super) fn replayed_from(&self) -> Option<usize> {
+        self.past.first().map(|(origin, _)| *origin)
+    }
+}
+
+/// Share of L after these weekly errors, of which four count.
+fn share(errors: &[[f64; 2]]) -> f64 {
+    let recent = errors.iter().rev().take(4).fold([0.0; 2], |sum, own| [sum[0] + own[0], sum[1] + own[1]]);
+    let (l, n) = (recent[0].max(1e-12), recent[1].max(1e-12));
+    let (l, n) = (BELIEF[0], BELIEF[1] * (l / n).powi(BELIEF_POWER));
+    l / (l + n)
+}
+
+/// Past rows with what came of them.
+struct Lessons {
+    /// Ascending by origin.
+    origins: Vec<usize>,
+    readings: Vec<Reading>,
+    l: Rows,
+    n: Rows,
+}
+
+impl Lessons {
+    /// From origins every six hours, some cells of the day that followed each: other ones each time, so that every cell of
+    /// the week is met at many leads.
+    fn collect(usual: &Usual<'_>) -> Self {
+        let lattice = usual.lattice;
+        let wall = &lattice.wall;
+        let hop = wall.hours(ORIGIN_HOURS);
+        let per_day = (wall.day / hop).max(1);
+        let span = (L_DAYS as usize + 7 * REPLAYED_WEEKS) * per_day;
+        let each = (ROWS / (L_DAYS as usize * per_day)).clamp(1, wall.day);
+        let mut lessons = Self {
+            origins: Vec::new(),
+            readings: Vec::new(),
+            l: Rows::new(FEATURES, span * each),
+            n: Rows::new(CANDIDATES, span * each),
+        };
+        let first = lattice.origin.saturating_sub(span * hop);
+        for (turn, origin) in (first..lattice.origin).step_by(hop).enumerate() {
+            let present = Present::of(Seen::at(usual, origin));
+            for piece in 0..each {
+                let lead = (piece * wall.day + (turn * 37 % 101) * wall.day / 101) / each;
+                let target = origin + lead.min(wall.day - 1);
+                let (Some(load), Some(_)) = (lattice.load(target), usual.weeks(target)) else { continue };
+                if target >= lattice.origin {
+                    continue;
+                }
+                let reading = present.read(target);
+                lessons.l.push(&reading.features, ((load + OFFSET) / (reading.usual + OFFSET)).ln());
+                lessons.n.push(&reading.candidates, load);
+                lessons.origins.push(origin);
+                lessons.readings.push(reading);
+            }
+        }
+        lessons
+    }
+
+    /// Learns what is known at `origin`.
+    fn teach(&self, experts: &mut Experts, lattice: &Lattice, origin: usize, warm: bool) {
+        let day = lattice.wall.day as f64;
+        let weights = |days: u32, half: f64, by_level: bool| -> Vec<f64> {
+            self.readings
+                .iter()
+                .map(|reading| {
+                    if reading.target >= origin {
+                        return 0.0;
+                    }
+                    let age = (origin - reading.target) as f64 / day;
+                    let level = if by_level { reading.usual + OFFSET } else { 1.0 };
+                    if age > f64::from(days) { 0.0 } else { level * 0.5_f64.powf(age / half) }
+                })
+                .collect()
+        };
+        let prior = prior();
+        let options = Ridge {
+            strength: L_STRENGTH,
+            prior: &prior,
+            start: if warm { &experts.l } else { &prior },
+            steps: if warm { WARM_STEPS } else { STEPS },
+        };
+        let l = ridge(&self.l, &weights(L_DAYS, L_HALF_DAYS, true), options);
+        experts.l = l;
+        experts.n = nonnegative(&self.n, &weights(N_DAYS, N_HALF_DAYS, false), N_STRENGTH);
+    }
+
+    /// Summed absolute errors of L and N on the lessons with targets in `cells`.
+    fn errors(&self, experts: &Experts, cells: std::ops::Range<usize>) -> [f64; 2] {
+        let mut sums = [0.0; 2];
+        for (row, reading) in self.readings.iter().enumerate() {
+            if cells.contains(&reading.target) && self.origins[row] >= cells.start {
+                let opinion = experts.opinion(reading);
+                let load = self.n.target(row);
+                sums[0] += (opinion.l - load).abs();
+                sums[1] += (opinion.n - load).abs();
+            }
+        }
+        sums
+    }
+}

@@ -1,0 +1,323 @@
+//! A fitted forecaster: what is kept of a fit, and the forecast from the newest points.
+
+use std::ops::Range;
+
+use super::lattice::{Lattice, Wall};
+use super::near::{self, Lead};
+use super::recent::{Base, Newest, Past, Present, Time, deviation, moved};
+use super::rest::{Closed, Rest};
+use super::shape::Shape;
+use super::spread::Spread;
+use super::{Components, Fitted, Forecast, HORIZON, Known, Observation};
+use crate::calendar::DayKind;
+use crate::time::{Slot, Step};
+use crate::units::Quantile;
+
+/// What the fit says of one cell to come, in means.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cell {
+    pub(super) point: f64,
+    /// Of the error that is to be expected.
+    pub(super) size: f64,
+    /// The usual week at today's level.
+    pub(super) usual: f64,
+    pub(super) closed: Option<Closed>,
+}
+
+/// Demand of this share of the usual in the last two hours of a day says that it is not closed.
+const OPEN_ABOVE: f64 = 0.2;
+
+/// What is kept of a fit.
+#[derive(Debug)]
+pub(super) struct FittedTide {
+    step: Step,
+    origin: Slot,
+    wall: Wall,
+    /// What a load of 1 stands for.
+    scale: f64,
+    first_cell: usize,
+    cells: Vec<Cell>,
+    spread: Spread,
+    base: Base,
+    /// Cells within the reach of the newest points that do not count as ordinary; ascending.
+    odd: Vec<usize>,
+    /// Rows from that of the origin's eve on that are days of rest.
+    resting: Vec<usize>,
+    /// Cells within that reach that were expected to be closed; ascending.
+    shut: Vec<usize>,
+    leads: Vec<Lead>,
+    shape: Shape,
+}
+
+impl FittedTide {
+    pub(super) fn new(
+        origin: Slot,
+        lattice: &Lattice,
+        rest: &Rest,
+        (cells, spread): (Vec<Cell>, Spread),
+        (base, leads): (&Base, Vec<Lead>),
+        shape: Shape,
+    ) -> Self {
+        let base = base.since(origin);
+        let day = lattice.wall.day;
+        let near = lattice.wall.cell(base.first)..lattice.origin;
+        let resting = near.start / day..lattice.len() / day;
+        Self {
+            step: base.step,
+            origin,
+            wall: lattice.wall.clone(),
+            scale: lattice.scale,
+            first_cell: lattice.origin,
+            cells,
+            spread,
+            shut: near.clone().filter(|cell| rest.closed(lattice, *cell).is_some()).collect(),
+            odd: near.filter(|cell| lattice.known[*cell] && !lattice.used[*cell]).collect(),
+            resting: resting
+                .filter(|row| matches!(lattice.kinds[*row], DayKind::Holiday | DayKind::HalfDay))
+                .collect(),
+            base,
+            leads,
+            shape,
+        }
+    }
+
+    /// The forecast of a slot as the fit left it, and its cell.
+    fn cell(&self, slot: Slot) -> Option<(usize, Cell)> {
+        let index = self.wall.cell(slot);
+        let cell = self.cells.get(index.checked_sub(self.first_cell)?)?;
+        let share = self.shape.at(self.wall.slot_of_day(slot));
+        Some((index, Cell { point: cell.point * share, usual: cell.usual * share, ..*cell }))
+    }
+
+    fn time(&self, slot: Slot) -> Time {
+        let cell = self.wall.cell(slot);
+        Time {
+            of_day: (cell % self.wall.day) as f64 / self.wall.day as f64,
+            weekday: self.wall.weekday(cell / self.wall.day),
+        }
+    }
+
+    /// Whether the slot is expected to be closed, or was.
+    fn shut(&self, slot: Slot) -> bool {
+        match self.cell(slot) {
+            Some((_, cell)) => cell.closed.is_some(),
+            None => self.shut.binary_search(&self.wall.cell(slot)).is_ok(),
+        }
+    }
+
+    fn rests(&self, slot: Slot) -> bool {
+        !self.resting.is_empty() && self.resting.contains(&(self.wall.cell(slot) / self.wall.day))
+    }
+
+    /// Whether the slot counts as ordinary, seen from a day that rests or from one that does not: on a holiday the newest
+    /// hours tell much, on the day after it they mislead.
+    fn counts(&self, slot: Slot, from_rest: bool) -> bool {
+        (from_rest || !self.rests(slot))
+            && (self.odd.is_empty() || self.odd.binary_search(&self.wall.cell(slot)).is_err() || from_rest)
+    }
+}
+
+/// What all targets of one forecast share.
+struct Seen<'a, P: Past> {
+    past: P,
+    present: Option<Present>,
+    /// A live measurement: its slot, and how unusual it is against what the settled points had forecast for it.
+    live: Option<(Slot, f64)>,
+    /// The newest slot of which anything is known.
+    newest: Slot,
+    fitted: &'a FittedTide,
+}
+
+impl Fitted for FittedTide {
+    fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
+        let horizon = self.step.slots_in(HORIZON);
+        let live = known.live.filter(|live| self.step.slot_of(live.at) >= known.origin);
+        let settled = || {
+            (known.origin.0 - horizon..known.origin.0)
+                .rev()
+                .map(Slot)
+                .find(|slot| known.settled.load(*slot).is_some())
+        };
+        let (newest, newest_at) = match live {
+            // A slot that has only begun is not known yet: the one it lies in is still one step ahead.
+            Some(live) => (self.step.last_ended(live.at), live.at),
+            None => settled().map(|slot| (slot, self.step.end(slot)))?,
+        };
+        let reachable = targets.start >= known.origin
+            && targets.end.since(known.origin) <= horizon
+            && targets.start.since(newest) <= horizon
+            && known.origin >= self.origin
+            && targets.end <= self.base.end();
+        if !reachable {
+            return None;
+        }
+        // From a hole nothing is seen: leads count from what was measured last.
+        let origin = settled().map_or(known.origin, Slot::next).min(known.origin);
+        let from_rest = self.rests(origin);
+        let past =
+            Newest { settled: known.settled, scale: self.scale, counts: |slot| self.counts(slot, from_rest) };
+        let mut seen = Seen {
+            present: self.base.present(&past, origin),
+            past,
+            live: None,
+            newest: origin.plus(-1),
+            fitted: self,
+        };
+        seen.listen(live);
+        let awake = seen.awake(origin);
+        let mut forecast = Forecast::new(newest_at, self.step, targets.start, levels.len());
+        for target in (targets.start.0..targets.end.0).map(Slot) {
+            let (index, cell) = self.cell(target)?;
+            let closed = cell.closed.filter(|_| !awake);
+            let near = seen.near(target, cell);
+            let hour = index % self.wall.day * 24 / self.wall.day;
+            let day = |level: Quantile| match level {
+                Quantile::MEDIAN => cell.point,
+                level => self.spread.reach(cell.point, cell.size, hour, level),
+            };
+            let reach = |level: Quantile| match &near {
+                Some(near) if near.share >= 1.0 => near.reach(level),
+                Some(near) => day(level) + (near.reach(level) - day(level)) * near.share,
+                None => day(level),
+            };
+            let point = reach(Quantile::MEDIAN);
+            let quantiles = levels.iter().map(|level| self.scale * at_rest(*level, closed, point, reach));
+            let median = closed.map_or(point, |closed| point * closed.left);
+            let (usual, day) = (cell.usual, cell.point - cell.usual);
+            let components = [usual, day, median - cell.point].map(|part| self.scale * part);
+            forecast.push(
+                quantiles,
+                Components {
+                    profile: components[0],
+                    day: components[1],
+                    level: components[2],
+                    ..Components::default()
+                },
+            );
+        }
+        Some(forecast)
+    }
+}
+
+/// The quantile of a slot that is expected to be `closed`: the usual day's at `1 − (1 − τ)/P(open)`.
+fn at_rest(level: Quantile, closed: Option<Closed>, point: f64, reach: impl Fn(Quantile) -> f64) -> f64 {
+    let Some(Closed { open, left }) = closed else { return reach(level) };
+    let moved = 1.0 - (1.0 - level.get()) / open;
+    let quantile = Quantile::try_new(moved).map_or(0.0, reach);
+    quantile.max(point * left)
+}
+
+impl<P: Past> Seen<'_, P> {
+    /// Takes in a live measurement of a slot that has not settled.
+    fn listen(&mut self, live: Option<Observation>) {
+        let Some(live) = live else { return };
+        let slot = self.fitted.step.slot_of(live.at);
+        let Some((_, cell)) = self.fitted.cell(slot) else { return };
+        let expected = self.near(slot, cell).map_or(cell.point, |near| near.point);
+        self.live = Some((slot, deviation(live.load.get() / self.fitted.scale, expected)));
+    }
+
+    /// Whether the last hour of a day that was thought to be closed shows demand.
+    fn awake(&self, origin: Slot) -> bool {
+        let hour = self.fitted.step.slots_in(std::time::Duration::from_secs(3_600));
+        let shut = |slot: Slot| self.fitted.shut(slot);
+        let (mut observed, mut expected) = (0.0, 0.0);
+        for slot in (origin.0 - hour..origin.0).map(Slot).filter(|slot| shut(*slot)) {
+            if let (Some(load), Some(base)) = (self.past.load(slot), self.fitted.base.at(slot)) {
+                observed += load;
+                expected += base;
+            }
+        }
+        let live = self.live.is_some_and(|(slot, u)| shut(slot) && u > OPEN_ABOVE.ln());
+        observed > OPEN_ABOVE * expected || live && expected > 0.0
+    }
+
+    /// What the newest points say of `target`; `None` beyond their reach.
+    fn near(&self, target: Slot, cell: Cell) -> Option<Near<'_>> {
+        let fitted = self.fitted;
+        let lead = target.since(self.newest).max(1);
+        let live = self.live.map(|(slot, u)| ((target.since(slot) + 1).max(1), u));
+        let farthest = fitted.leads.last()?.slots;
+        if live.map_or(lead, |(lead, _)| lead) > farthest {
+            return None;
+        }
+        let present = self.present.as_ref()?;
+        let reading = fitted.base.read(&self.past, present, target, fitted.time(target))?;
+        // Settled points that are older than the experts reach say nothing; the live one still does.
+        let settled = Between::of(&fitted.leads, lead);
+        let expected =
+            if lead > farthest { cell.point } else { settled.mix(|lead| lead.forecast(&reading).point) };
+        let (sizes, point) = match live {
+            None => (settled, expected),
+            Some((lead, u)) => {
+                let from_live = Between::of(&fitted.leads, lead);
+                (from_live, moved(expected, u * from_live.mix(|lead| lead.echo)))
+            }
+        };
+        let size = |lead: &Lead| lead.forecast(&reading).size;
+        let sizes = (sizes, size(sizes.nearer), size(sizes.farther));
+        let seconds = live.map_or(lead, |(lead, _)| lead) * fitted.step.seconds();
+        Some(Near { point, sizes, share: near_share(seconds) })
+    }
+}
+
+/// Up to here the newest points speak alone, in seconds; from there to [`near::FARTHEST_SECONDS`] they fade into the day's
+/// forecast, in the logarithm of the lead.
+const ALONE_SECONDS: i64 = 2 * 3_600;
+
+fn near_share(lead_seconds: i64) -> f64 {
+    let log = |seconds: i64| (seconds as f64 / ALONE_SECONDS as f64).ln();
+    1.0 - (log(lead_seconds) / log(near::FARTHEST_SECONDS + 1)).clamp(0.0, 1.0)
+}
+
+/// Learned leads on both sides of one, and how far it lies between them in the logarithm.
+#[derive(Clone, Copy)]
+struct Between<'a> {
+    nearer: &'a Lead,
+    farther: &'a Lead,
+    share: f64,
+}
+
+impl<'a> Between<'a> {
+    fn of(leads: &'a [Lead], lead: i64) -> Self {
+        let last = leads.len() - 1;
+        let after = leads.partition_point(|learned| learned.slots < lead).min(last);
+        let (nearer, farther) = (&leads[after.saturating_sub(1)], &leads[after]);
+        let within = nearer.slots < lead && lead < farther.slots;
+        let log = |slots: i64| (slots as f64 / nearer.slots as f64).ln();
+        Self { nearer, farther, share: if within { log(lead) / log(farther.slots) } else { 1.0 } }
+    }
+
+    fn mix(&self, of: impl Fn(&Lead) -> f64) -> f64 {
+        if self.share >= 1.0 {
+            return of(self.farther);
+        }
+        let (nearer, farther) = (of(self.nearer), of(self.farther));
+        nearer + (farther - nearer) * self.share
+    }
+}
+
+/// What the newest points say of one slot, in means.
+struct Near<'a> {
+    point: f64,
+    /// The learned leads on both sides, with the size of the error at each.
+    sizes: (Between<'a>, f64, f64),
+    /// How much of this is believed beside the day's forecast.
+    share: f64,
+}
+
+impl Near<'_> {
+    fn reach(&self, level: Quantile) -> f64 {
+        let (between, near, far) = &self.sizes;
+        if level == Quantile::MEDIAN {
+            return self.point;
+        }
+        let reach = |lead: &Lead, size: f64| lead.reach(near::Sized { point: self.point, size }, level);
+        let farther = reach(between.farther, *far);
+        if between.share >= 1.0 {
+            return farther;
+        }
+        let nearer = reach(between.nearer, *near);
+        nearer + (farther - nearer) * between.share
+    }
+}

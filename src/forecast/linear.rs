@@ -1,0 +1,236 @@
+//! Two small regressions by least absolute error, solved exactly and in a fixed order.
+//!
+//! Neither weighted ridge toward a prior nor non-negative least absolute error is in linfa, and both are a page when the
+//! number of columns is below sixty: normal equations, Cholesky, and iteratively reweighted least squares (IRLS) for the
+//! absolute value: `|r| ≈ r² / max(|r|, ε)`. Sums run in the order of the rows, so replicas get the same bits.
+
+/// Rows of a regression: `columns` features each, flat.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rows {
+    columns: usize,
+    features: Vec<f64>,
+    targets: Vec<f64>,
+}
+
+impl Rows {
+    pub(super) fn new(columns: usize, capacity: usize) -> Self {
+        Self {
+            columns,
+            features: Vec::with_capacity(columns * capacity),
+            targets: Vec::with_capacity(capacity),
+        }
+    }
+
+    pub(super) fn push(&mut self, features: &[f64], target: f64) {
+        debug_assert_eq!(features.len(), self.columns);
+        self.features.extend_from_slice(features);
+        self.targets.push(target);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    pub(super) fn features(&self, row: usize) -> &[f64] {
+        &self.features[row * self.columns..(row + 1) * self.columns]
+    }
+
+    pub(super) fn set_target(&mut self, row: usize, target: f64) {
+        self.targets[row] = target;
+    }
+
+    pub(super) fn target(&self, row: usize) -> f64 {
+        self.targets[row]
+    }
+}
+
+/// `Σ xⱼ βⱼ`.
+pub(super) fn dot(features: &[f64], coefficients: &[f64]) -> f64 {
+    features.iter().zip(coefficients).map(|(feature, coefficient)| feature * coefficient).sum()
+}
+
+/// Normal equations of weighted least squares: `A = XᵀWX` (lower triangle, row by row) and `b = XᵀWv`.
+struct Normal {
+    columns: usize,
+    a: Vec<f64>,
+    b: Vec<f64>,
+}
+
+impl Normal {
+    fn new(columns: usize) -> Self {
+        Self { columns, a: vec![0.0; columns * columns], b: vec![0.0; columns] }
+    }
+
+    fn clear(&mut self) {
+        self.a.fill(0.0);
+        self.b.fill(0.0);
+    }
+
+    fn add(&mut self, features: &[f64], target: f64, weight: f64) {
+        for (row, feature) in features.iter().enumerate() {
+            let weighted = weight * feature;
+            if weighted == 0.0 {
+                continue;
+            }
+            self.b[row] += weighted * target;
+            let line = &mut self.a[row * self.columns..=row * self.columns + row];
+            for (cell, other) in line.iter_mut().zip(features) {
+                *cell += weighted * other;
+            }
+        }
+    }
+
+    fn diagonal(&self, column: usize) -> f64 {
+        self.a[column * self.columns + column]
+    }
+
+    /// Adds `λ Σ sⱼ (βⱼ − priorⱼ)²` with s the second moment of each column, so that no unit matters. A column that is
+    /// always 0 is held at its prior.
+    fn shrink(&mut self, strength: f64, prior: &[f64]) {
+        let floor = 1e-9 * (0..self.columns).map(|column| self.diagonal(column)).fold(0.0, f64::max);
+        for (column, prior) in prior.iter().enumerate() {
+            let penalty = (strength * self.diagonal(column)).max(floor).max(f64::MIN_POSITIVE);
+            self.a[column * self.columns + column] += penalty;
+            self.b[column] += penalty * prior;
+        }
+    }
+
+    /// Solves `A β = b` by Cholesky, in place; `None` when A is not positive definite.
+    fn solve(&mut self) -> Option<Vec<f64>> {
+        let n = self.columns;
+        for row in 0..n {
+            for column in 0..=row {
+                let (low, high) = self.a.split_at_mut(row * n);
+                let (own, earlier): (&[f64], &[f64]) = if row == column {
+                    (&high[..column], &high[..column])
+                } else {
+                    (&high[..column], &low[column * n..column * n + column])
+                };
+                let left = high[column] - dot(own, earlier);
+                high[column] = if row == column {
+                    if left.is_nan() || left <= 0.0 {
+                        return None;
+                    }
+                    left.sqrt()
+                } else {
+                    left / low[column * n + column]
+                };
+            }
+        }
+        let mut solution = self.b.clone();
+        for row in 0..n {
+            let done = dot(&self.a[row * n..row * n + row], &solution[..row]);
+            solution[row] = (solution[row] - done) / self.a[row * n + row];
+        }
+        for row in (0..n).rev() {
+            let done: f64 = (row + 1..n).map(|below| self.a[below * n + row] * solution[below]).sum();
+            solution[row] = (solution[row] - done) / self.a[row * n + row];
+        }
+        solution.iter().all(|coefficient| coefficient.is_finite()).then_some(solution)
+    }
+}
+
+/// How a [`ridge`] is to be solved.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ridge<'a> {
+    /// λ: the share of each column's second moment that pulls toward the prior.
+    pub(super) strength: f64,
+    /// The coefficients without evidence.
+    pub(super) prior: &'a [f64],
+    /// Where to begin: the prior, or the solution for nearly the same rows.
+    pub(super) start: &'a [f64],
+    /// Steps of IRLS. With `0` the squared error is minimised instead.
+    pub(super) steps: usize,
+}
+
+/// The β that minimises `Σ wᵢ |vᵢ − xᵢβ| + λ Σ sⱼ (βⱼ − priorⱼ)²` over the rows of `range` with a weight.
+///
+/// `weights` has one entry per row of `rows`; a row of weight 0 is not looked at. Returns the prior when nothing has weight.
+pub(super) fn ridge(rows: &Rows, weights: &[f64], options: Ridge<'_>) -> Vec<f64> {
+    let mut solution = options.start.to_vec();
+    let used: Vec<usize> = (0..rows.len()).filter(|row| weights[*row] > 0.0).collect();
+    if used.is_empty() {
+        return options.prior.to_vec();
+    }
+    let mut normal = Normal::new(rows.columns);
+    let mut misses: Vec<f64> = vec![1.0; used.len()];
+    let mut sorted = Vec::with_capacity(used.len());
+    for _ in 0..options.steps.max(1) {
+        let mut least = 1.0;
+        if options.steps > 0 {
+            for (miss, row) in misses.iter_mut().zip(&used) {
+                *miss = (rows.target(*row) - dot(rows.features(*row), &solution)).abs();
+            }
+            sorted.clone_from(&misses);
+            let middle = sorted.len() / 2;
+            let (_, median, _) = sorted.select_nth_unstable_by(middle, f64::total_cmp);
+            least = (0.5 * *median).max(1e-9);
+        }
+        normal.clear();
+        for (miss, row) in misses.iter().zip(&used) {
+            normal.add(rows.features(*row), rows.target(*row), weights[*row] / miss.max(least));
+        }
+        normal.shrink(options.strength, options.prior);
+        match normal.solve() {
+            Some(better) => solution = better,
+            None => break,
+        }
+    }
+    solution
+}
+
+/// Steps of IRLS and sweeps of coordinate descent in each, for [`nonnegative`].
+const NONNEGATIVE_STEPS: usize = 4;
+const SWEEPS: usize = 60;
+
+/// The β ≥ 0 that minimises `Σ wᵢ |yᵢ − xᵢβ|` with a ridge of `strength` toward equal weights, by coordinate descent.
+///
+/// Columns and targets are loads. The result is all equal weights when nothing has weight.
+pub(super) fn nonnegative(rows: &Rows, weights: &[f64], strength: f64) -> Vec<f64> {
+    let n = rows.columns;
+    let equal = 1.0 / n as f64;
+    let mut solution = vec![equal; n];
+    let used: Vec<usize> = (0..rows.len()).filter(|row| weights[*row] > 0.0).collect();
+    if used.is_empty() {
+        return solution;
+    }
+    let mut normal = Normal::new(n);
+    let mut misses = vec![0.0; used.len()];
+    let mut sorted = Vec::with_capacity(used.len());
+    for _ in 0..NONNEGATIVE_STEPS {
+        for (miss, row) in misses.iter_mut().zip(&used) {
+            *miss = (rows.target(*row) - dot(rows.features(*row), &solution)).abs();
+        }
+        sorted.clone_from(&misses);
+        let middle = sorted.len() / 2;
+        let (_, median, _) = sorted.select_nth_unstable_by(middle, f64::total_cmp);
+        let mean = misses.iter().sum::<f64>() / misses.len() as f64;
+        let least = (0.5 * *median).max(1e-3 * mean).max(f64::MIN_POSITIVE);
+        normal.clear();
+        for (miss, row) in misses.iter().zip(&used) {
+            normal.add(rows.features(*row), rows.target(*row), weights[*row] / miss.max(least));
+        }
+        normal.shrink(strength, &vec![equal; n]);
+        for _ in 0..SWEEPS {
+            let mut moved = 0.0_f64;
+            for column in 0..n {
+                let diagonal = normal.diagonal(column);
+                if diagonal <= 0.0 {
+                    continue;
+                }
+                let mut gradient = normal.b[column];
+                for (other, coefficient) in solution.iter().enumerate() {
+                    let (row, line) = if other <= column { (column, other) } else { (other, column) };
+                    gradient -= normal.a[row * n + line] * coefficient;
+                }
+                let next = (solution[column] + gradient / diagonal).max(0.0);
+                moved = moved.max((next - solution[column]).abs());
+                solution[column] = if next.is_finite() { next } else { 0.0 };
+            }
+            if moved < 1e-6 {
+                break;
+            }
+        }
+    }
+    solution
+}

@@ -1,0 +1,401 @@
+//! The next minutes and hours: what the newest points make of the day's forecast.
+//!
+//! At some leads (1, 2, 3, 4, 6, … slots, see [`leads`]) four experts are asked and believed by their own past errors:
+//! * **S**, a log ridge of u at the target on the mean u of the last minutes to the last day ([`super::recent`]);
+//! * **N**, a non-negative combination of D moved by u, of the newest load and of the newest load plus D's change;
+//! * **last**, the newest load: wakes up where there is no profile;
+//! * **D** itself.
+//!
+//! What they would have said is replayed: each fortnight is forecast with coefficients and shares learned before it, and
+//! those errors, sized by a ridge on what the present looks like and pooled by level, give the quantiles.
+
+use std::f64::consts::TAU;
+use std::ops::Range;
+
+use super::linear::{Ridge, Rows, dot, nonnegative, ridge};
+use super::pools::{Pools, Score, average, padded};
+use super::recent::{
+    Base, CANDIDATES, CLIP, DAY, FEATURES, HALF_HOUR, HOURS, NEWEST, Past as _, QUARTER, Reading, Replayed,
+    Time, deviation, moved,
+};
+use super::usual::OFFSET;
+use crate::time::{Slot, Step};
+use crate::units::Quantile;
+
+const EXPERTS: usize = 4;
+const SIGNS: usize = 18;
+
+/// Beyond this the day's forecast speaks alone.
+pub(super) const FARTHEST_SECONDS: i64 = 6 * 3_600;
+
+/// λ of S, of N and of the size.
+const S_STRENGTH: f64 = 0.01;
+const N_STRENGTH: f64 = 0.02;
+const SIZE_STRENGTH: f64 = 0.05;
+
+/// Rows to learn from at each lead, over these days; half is forgotten after those.
+const ROWS: i64 = 2_500;
+const SEEN_DAYS: i64 = 56;
+const LEARN_DAYS: f64 = 42.0;
+const HALF_DAYS: f64 = 21.0;
+const SIZE_HALF_DAYS: f64 = 28.0;
+
+/// Stretches of past that are replayed, and how long each is.
+const REPLAYS: i64 = 3;
+const REPLAY_DAYS: i64 = 14;
+
+/// Fewer rows than this teach nothing.
+const ENOUGH: usize = 50;
+
+/// Steps of IRLS from the prior, and from the solution before.
+const STEPS: usize = 4;
+const WARM_STEPS: usize = 2;
+
+/// Power of the errors by which experts are believed, and their shares before any are known.
+const BELIEF_POWER: i32 = 4;
+const BELIEF: [f64; EXPERTS] = [0.4, 0.4, 0.0, 0.2];
+
+/// Pools by level.
+const POOLS: usize = 4;
+
+/// The leads at which experts are asked, in slots, ascending: what lies between is read on the line.
+pub(super) fn leads(step: Step) -> Vec<i64> {
+    let farthest = (FARTHEST_SECONDS / step.seconds()).max(1);
+    let doubling = std::iter::successors(Some(6), |lead| Some(lead * 2));
+    let mut leads: Vec<i64> =
+        [1, 2, 3, 4].into_iter().chain(doubling.take(9)).filter(|lead| *lead < farthest).collect();
+    leads.push(farthest);
+    leads
+}
+
+/// The experts at one lead.
+#[derive(Debug, Clone)]
+pub(super) struct Lead {
+    pub(super) slots: i64,
+    s: [f64; FEATURES],
+    n: [f64; CANDIDATES],
+    /// Of S, N, last and D.
+    pub(super) shares: [f64; EXPERTS],
+    size: [f64; SIGNS],
+    /// Logarithms of what is added to the size at each time of day.
+    times: [f64; TIMES],
+    pools: Pools,
+    /// Share of a live surprise that is believed of the slot this many places after the last settled one, if the surprise
+    /// was the first after it.
+    pub(super) echo: f64,
+}
+
+/// A point forecast, in means, and the size of its error in roots of means.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sized {
+    pub(super) point: f64,
+    pub(super) size: f64,
+}
+
+impl Lead {
+    fn new(slots: i64) -> Self {
+        let mut s = [0.0; FEATURES];
+        s[HALF_HOUR] = 0.5;
+        let n = [1.0 / CANDIDATES as f64; CANDIDATES];
+        Self {
+            slots,
+            s,
+            n,
+            shares: BELIEF,
+            size: [0.0; SIGNS],
+            times: [0.0; TIMES],
+            pools: Pools::with_borders(&[], Vec::new()),
+            echo: 1.0,
+        }
+    }
+
+    fn opinions(&self, reading: &Reading) -> [f64; EXPERTS] {
+        let s = moved(reading.base, dot(&reading.features, &self.s).clamp(-CLIP, CLIP));
+        [s, dot(&reading.candidates, &self.n).max(0.0), reading.last, reading.base]
+    }
+
+    /// What tells a coming miss.
+    fn signs(reading: &Reading, opinions: &[f64; EXPERTS], point: f64) -> [f64; SIGNS] {
+        let level = (point + OFFSET).ln();
+        let turn = |times: f64| (TAU * times * reading.time.of_day).sin_cos();
+        let ((s1, c1), (s2, c2), (s3, c3)) = (turn(1.0), turn(2.0), turn(3.0));
+        let apart = |a: f64, b: f64| deviation(a, b).abs();
+        let weekend = f64::from(u8::from(reading.time.weekday >= 5));
+        let closed = OFFSET / (point + OFFSET);
+        let of_u = |window: usize| reading.means[window].abs();
+        [
+            1.0,
+            closed,
+            level,
+            level * level,
+            s1,
+            c1,
+            s2,
+            c2,
+            s3,
+            c3,
+            weekend,
+            of_u(HOURS),
+            of_u(DAY),
+            reading.yesterday.abs(),
+            apart(opinions[0], opinions[1]),
+            apart(opinions[1], reading.last),
+            of_u(NEWEST),
+            of_u(QUARTER),
+        ]
+    }
+
+    /// The forecast of one row.
+    pub(super) fn forecast(&self, reading: &Reading) -> Sized {
+        let opinions = self.opinions(reading);
+        let point = dot(&opinions, &self.shares);
+        Sized {
+            point,
+            size: size(
+                &Self::signs(reading, &opinions, point),
+                &self.size,
+                self.times[time_index(reading.time.of_day)],
+            ),
+        }
+    }
+
+    /// The load that is not exceeded with probability `quantile`.
+    pub(super) fn reach(&self, forecast: Sized, quantile: Quantile) -> f64 {
+        self.pools.reach(forecast.point, forecast.size, quantile)
+    }
+}
+
+/// Bound of the logarithm of a size around that of an ordinary one.
+const SIZE_CLIP: f64 = 6.0;
+
+/// Times of day with a size of their own: quarters of an hour.
+const TIMES: usize = 96;
+
+/// So many rows of a quarter of an hour are worth as much as knowing nothing of it.
+const TIME_TRUST: f64 = 8.0;
+
+fn time_index(of_day: f64) -> usize {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a day, 0 to 1")]
+    let index = (of_day * TIMES as f64) as usize;
+    index.min(TIMES - 1)
+}
+
+fn size(signs: &[f64], coefficients: &[f64], time: f64) -> f64 {
+    let center = coefficients[0];
+    (dot(signs, coefficients) + time).clamp(center - SIZE_CLIP, center + SIZE_CLIP).exp()
+}
+
+/// A past row and what came.
+struct Lesson {
+    reading: Reading,
+    load: f64,
+    target: Slot,
+}
+
+/// Learns every lead from the replayed past. `time` tells where a slot lies on the wall clock.
+pub(super) fn learn(base: &Base, past: &Replayed, time: impl Fn(Slot) -> Time) -> Vec<Lead> {
+    let mut learned: Vec<Lead> = Vec::new();
+    for lead in leads(base.step) {
+        let next = learn_lead(base, past, lead, &time, learned.first());
+        learned.push(next);
+    }
+    learned
+}
+
+fn learn_lead(
+    base: &Base,
+    past: &Replayed,
+    lead: i64,
+    time: &impl Fn(Slot) -> Time,
+    first: Option<&Lead>,
+) -> Lead {
+    let day = 86_400 / base.step.seconds();
+    let slots = past.slots();
+    let span = slots.end.since(slots.start).min(SEEN_DAYS * day);
+    let stride = stride((span / ROWS).max(1), day);
+    let mut lessons = Vec::new();
+    for target in (slots.end.0 - span / stride * stride..slots.end.0)
+        .step_by(usize::try_from(stride).unwrap_or(1))
+        .map(Slot)
+    {
+        let origin = target.plus(1 - lead);
+        let lesson = past.load(target).filter(|_| origin > slots.start).and_then(|load| {
+            let present = base.present(past, origin)?;
+            Some(Lesson { reading: base.read(past, &present, target, time(target))?, load, target })
+        });
+        lessons.extend(lesson);
+    }
+    let mut own = Lead::new(lead);
+    let replayed = replay(&mut own, &lessons, slots.end, day);
+    own.calibrate(&lessons, &replayed, slots.end, day);
+    if let Some(first) = first {
+        let surprise = |lesson: &Lesson| {
+            let next = lesson.target.plus(1 - lead);
+            let present = base.present(past, next)?;
+            let expected = first.forecast(&base.read(past, &present, next, time(next))?).point;
+            Some(deviation(past.load(next)?, expected))
+        };
+        own.echo = echo(
+            lessons
+                .iter()
+                .zip(&replayed)
+                .step_by(ECHO_STRIDE)
+                .filter_map(|(lesson, said)| Some((lesson.load, (*said)?.1, surprise(lesson)?))),
+        );
+    }
+    own
+}
+
+/// One in so many lessons is enough to learn one number.
+const ECHO_STRIDE: usize = 4;
+
+/// The share of a surprise in one slot that is still there some slots later: the one of these that would have missed the
+/// loads least, given `(load, forecast before the surprise, surprise)`. Ties go to the smaller: without evidence the
+/// forecast stands.
+fn echo(lessons: impl Iterator<Item = (f64, f64, f64)>) -> f64 {
+    const TRIED: [f64; 8] = [0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0];
+    let mut missed = [0.0; TRIED.len()];
+    for (load, point, surprise) in lessons {
+        for (missed, share) in missed.iter_mut().zip(TRIED) {
+            *missed += (load - moved(point, share * surprise)).abs();
+        }
+    }
+    let tried = missed.into_iter().zip(TRIED);
+    tried.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(0.0, |(_, share)| share)
+}
+
+/// What the experts said of a lesson, before they had learned from it.
+type Said = Option<([f64; EXPERTS], f64)>;
+
+/// Teaches `own` stretch by stretch, and keeps what it said of each stretch before it learned from it.
+fn replay(own: &mut Lead, lessons: &[Lesson], end: Slot, day: i64) -> Vec<Said> {
+    let mut s_rows = Rows::new(FEATURES, lessons.len());
+    let mut n_rows = Rows::new(CANDIDATES, lessons.len());
+    for lesson in lessons {
+        s_rows.push(&lesson.reading.features, deviation(lesson.load, lesson.reading.base));
+        n_rows.push(&lesson.reading.candidates, lesson.load);
+    }
+    let prior = own.s;
+    let mut said: Vec<Said> = vec![None; lessons.len()];
+    let mut begun = false;
+    for replay in (0..=REPLAYS).rev() {
+        let until = end.plus(-replay * REPLAY_DAYS * day);
+        let weight = |lesson: &Lesson| {
+            let age = until.since(lesson.target) as f64 / day as f64;
+            if lesson.target >= until || age > LEARN_DAYS { 0.0 } else { 0.5_f64.powf(age / HALF_DAYS) }
+        };
+        let n_weights: Vec<f64> = lessons.iter().map(weight).collect();
+        if n_weights.iter().filter(|weight| **weight > 0.0).count() >= ENOUGH {
+            let s_weights: Vec<f64> = lessons
+                .iter()
+                .zip(&n_weights)
+                .map(|(lesson, weight)| weight * (lesson.reading.base + OFFSET))
+                .collect();
+            let steps = if begun { WARM_STEPS } else { STEPS };
+            let start = own.s;
+            let options = Ridge { strength: S_STRENGTH, prior: &prior, start: &start, steps };
+            own.s.copy_from_slice(&ridge(&s_rows, &s_weights, options));
+            own.n.copy_from_slice(&nonnegative(&n_rows, &n_weights, N_STRENGTH));
+            begun = true;
+        }
+        let stretch = until..until.plus(REPLAY_DAYS * day);
+        if replay > 0
+            && let Some(shares) = own.hear(lessons, &mut said, &stretch)
+        {
+            own.shares = shares;
+        }
+    }
+    said
+}
+
+impl Lead {
+    /// What it says of the lessons in `stretch`, and the shares that follow from how far off that was.
+    fn hear(&self, lessons: &[Lesson], said: &mut [Said], stretch: &Range<Slot>) -> Option<[f64; EXPERTS]> {
+        let mut errors = [0.0; EXPERTS];
+        let mut heard = 0;
+        for (lesson, said) in lessons.iter().zip(said) {
+            if stretch.contains(&lesson.target) {
+                let opinions = self.opinions(&lesson.reading);
+                *said = Some((opinions, dot(&opinions, &self.shares)));
+                heard += 1;
+                for (error, opinion) in errors.iter_mut().zip(opinions) {
+                    *error += (opinion - lesson.load).abs();
+                }
+            }
+        }
+        let least = errors.iter().copied().fold(f64::MAX, f64::min);
+        let belief = errors.map(|error| if error > 0.0 { (least / error).powi(BELIEF_POWER) } else { 1.0 });
+        let total: f64 = belief.iter().sum();
+        (heard >= ENOUGH && total > 0.0).then(|| belief.map(|belief| belief / total))
+    }
+
+    /// Learns how wide its own forecasts were missed.
+    fn calibrate(&mut self, lessons: &[Lesson], said: &[Said], end: Slot, day: i64) {
+        let mut signs = Rows::new(SIGNS, lessons.len());
+        let mut misses = Vec::with_capacity(lessons.len());
+        let mut times = Vec::with_capacity(lessons.len());
+        for (lesson, said) in lessons.iter().zip(said) {
+            let Some((opinions, point)) = said else { continue };
+            let error = (lesson.load - point) / (point + OFFSET).sqrt();
+            let age = end.since(lesson.target) as f64 / day as f64;
+            signs.push(&Self::signs(&lesson.reading, opinions, *point), 0.0);
+            times.push(lesson.reading.time.of_day);
+            misses.push(Score { key: *point, error, weight: 0.5_f64.powf(age / SIZE_HALF_DAYS) });
+        }
+        // What is lost is load, so a busy slot teaches more about sizes than an idle one.
+        let weights: Vec<f64> = misses.iter().map(|miss| miss.weight * (miss.key + OFFSET)).collect();
+        let average = average(&misses);
+        let least = (0.1 * average).max(1e-6);
+        for (row, miss) in misses.iter().enumerate() {
+            signs.set_target(row, (miss.error.abs() + least).ln());
+        }
+        let mut prior = [0.0; SIGNS];
+        prior[0] = (average + least).ln();
+        let options = Ridge { strength: SIZE_STRENGTH, prior: &prior, start: &prior, steps: 0 };
+        self.size.copy_from_slice(&ridge(&signs, &weights, options));
+        // What three waves a day cannot follow: the minutes around an opening.
+        let mut apart = [[0.0; 2]; TIMES];
+        let of_row = |row: usize| time_index(times[row]);
+        for (row, weight) in weights.iter().enumerate() {
+            let missed = signs.target(row) - dot(signs.features(row), &self.size);
+            let apart = &mut apart[of_row(row)];
+            *apart = [apart[0] + weight * missed, apart[1] + weight];
+        }
+        let mean = weights.iter().sum::<f64>() / weights.len().max(1) as f64;
+        self.times =
+            apart.map(|[sum, weight]| if weight > 0.0 { sum / (weight + TIME_TRUST * mean) } else { 0.0 });
+        for (row, miss) in misses.iter_mut().enumerate() {
+            miss.error /= size(signs.features(row), &self.size, self.times[of_row(row)]);
+        }
+        self.pools = Pools::by_level(&padded(misses, 1.0), OFFSET, POOLS);
+    }
+}
+
+/// The distance between lessons: about `least`, and without a common divisor with the slots of a day, so that every minute
+/// of the hour and of the day is among them. At a stride of 20 minutes three minutes of each hour would be all that is ever
+/// learned from, and a burst at another one would be missed.
+fn stride(least: i64, day: i64) -> i64 {
+    let divides = |divisor: i64, number: i64| number % divisor == 0;
+    let coprime =
+        |stride: &i64| (2..=*stride).all(|divisor| !(divides(divisor, *stride) && divides(divisor, day)));
+    (least..2 * least + 2).find(coprime).unwrap_or(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_minute_of_the_day_is_learned_from() {
+        for (span, day) in [(40_320, 1_440), (8_064, 288), (1_344, 48), (672, 24), (28, 1)] {
+            let stride = stride((span / ROWS).max(1), day);
+            let met: std::collections::BTreeSet<i64> =
+                (0..span).step_by(usize::try_from(stride).unwrap()).map(|slot| slot % day).collect();
+            assert_eq!(
+                i64::try_from(met.len()).unwrap(),
+                day.min((span + stride - 1) / stride),
+                "{span}: {stride}"
+            );
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Quantiles of scores, pooled by how busy a slot is: the conformal part of every spread.
+//!
+//! Split conformal prediction after Vovk, Gammerman & Shafer (2005), with weights that fade with age after Barber, Candès,
+//! Ramdas & Tibshirani (2023): the quantile τ of n scores with weights wᵢ is the smallest score whose weight and that of all
+//! smaller ones reaches `τ (Σ wᵢ + 1)`. The 1 is the point to come.
+
+use super::usual::OFFSET;
+use crate::units::Quantile;
+
+/// The levels a table keeps; what lies between is read on the line.
+const LEVELS: [f64; 19] = [
+    0.01, 0.05, 0.1, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.985, 0.99, 0.995,
+    0.999,
+];
+
+/// A pool with less weight than this takes in scores of all pools.
+const ENOUGH: f64 = 40.0;
+
+/// One score.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Score {
+    /// What pools are told apart by: a level, or a time of day.
+    pub(super) key: f64,
+    pub(super) error: f64,
+    /// Between 0 and 1.
+    pub(super) weight: f64,
+}
+
+/// With less weight than this, scores are padded with [`PRIOR`].
+const PADDED_BELOW: f64 = 100.0;
+
+/// The weight of the padding when nothing else is there.
+const PADDING: f64 = 5.0;
+
+/// The size of an error, in roots of means, before any was seen.
+pub(super) const PRIOR_SIZE: f64 = 0.3;
+
+/// Scores before any were seen, in sizes.
+const PRIOR: [f64; 11] = [-1.2, -0.8, -0.5, -0.25, -0.1, 0.0, 0.25, 0.6, 1.0, 2.0, 4.0];
+
+/// What is missing to [`PADDED_BELOW`], 0 to 1.
+fn missing(weight: f64) -> f64 {
+    (1.0 - weight / PADDED_BELOW).max(0.0)
+}
+
+/// The mean size of scores, shrunk to that of ignorance where they are few.
+pub(super) fn average(scores: &[Score]) -> f64 {
+    let weight: f64 = scores.iter().map(|score| score.weight).sum();
+    let sum: f64 = scores.iter().map(|score| score.error.abs() * score.weight).sum();
+    let padding = PADDING * missing(weight);
+    if weight + padding > 0.0 { (sum + padding * PRIOR_SIZE) / (weight + padding) } else { 0.0 }
+}
+
+/// The scores, and where they are few what is thought without any: with a short past a forecast is less sure than that
+/// past says. `unit` is what a size of 1 is in these scores.
+pub(super) fn padded(mut scores: Vec<Score>, unit: f64) -> Vec<Score> {
+    let weight: f64 = scores.iter().map(|score| score.weight).sum();
+    let padding = PADDING * missing(weight) / PRIOR.len() as f64;
+    if padding > 0.0 {
+        scores.extend(PRIOR.map(|score| Score { key: f64::MAX, error: score * unit, weight: padding }));
+    }
+    scores
+}
+
+/// Score quantiles at [`LEVELS`].
+type Table = [f64; LEVELS.len()];
+
+/// Tables by key.
+#[derive(Debug, Clone)]
+pub(super) struct Pools {
+    /// Where each table but the first begins.
+    borders: Vec<f64>,
+    tables: Vec<Table>,
+}
+
+impl Pools {
+    /// Pools with these borders, ascending.
+    pub(super) fn with_borders(scores: &[Score], borders: Vec<f64>) -> Self {
+        let mut pools: Vec<Vec<(f64, f64)>> = vec![Vec::new(); borders.len() + 1];
+        for score in scores {
+            pools[pool(&borders, score.key)].push((score.error, score.weight));
+        }
+        let mut all: Vec<(f64, f64)> = scores.iter().map(|score| (score.error, score.weight)).collect();
+        let whole = table(&mut all);
+        let tables = pools
+            .iter_mut()
+            .map(|pool| {
+                let weight: f64 = pool.iter().map(|(_, weight)| weight).sum();
+                let own = table(pool);
+                let trust = (weight / ENOUGH).min(1.0);
+                let mut mixed = whole;
+                for (mixed, own) in mixed.iter_mut().zip(own) {
+                    *mixed += trust * (own - *mixed);
+                }
+                mixed
+            })
+            .collect();
+        Self { borders, tables }
+    }
+
+    /// `count` pools of equal size among the keys from `busy` on, and one for what lies below, where anything does.
+    pub(super) fn by_level(scores: &[Score], busy: f64, count: usize) -> Self {
+        let mut keys: Vec<f64> = scores.iter().map(|score| score.key).filter(|key| *key >= busy).collect();
+        keys.sort_unstable_by(f64::total_cmp);
+        let parts = (1..count).filter_map(|part| keys.get(keys.len() * part / count).copied());
+        let idle = (keys.len() < scores.len()).then_some(busy);
+        let mut borders: Vec<f64> = idle.into_iter().chain(parts).collect();
+        borders.dedup();
+        Self::with_borders(scores, borders)
+    }
+
+    /// The pool of a key.
+    pub(super) fn pool(&self, key: f64) -> usize {
+        pool(&self.borders, key)
+    }
+
+    /// `point + √(point + c) · size · score`, of pools by level.
+    ///
+    /// A larger point never reaches less: where a busier pool is the narrower one, what the calmer pool says at its upper
+    /// border stands until the busier one has caught up. Without that, a larger measurement could take pods away.
+    pub(super) fn reach(&self, point: f64, size: f64, quantile: Quantile) -> f64 {
+        let own = self.pool(point);
+        let calmer = (0..own).map(|calmer| (calmer, self.borders[calmer]));
+        calmer
+            .chain([(own, point)])
+            .map(|(pool, at)| at + (at + OFFSET).max(0.0).sqrt() * size * self.score(pool, quantile))
+            .fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// The score quantile of a pool.
+    pub(super) fn score(&self, pool: usize, quantile: Quantile) -> f64 {
+        let level = quantile.get().clamp(LEVELS[0], LEVELS[LEVELS.len() - 1]);
+        let after = LEVELS.partition_point(|kept| *kept < level).clamp(1, LEVELS.len() - 1);
+        let (low, high) = (LEVELS[after - 1], LEVELS[after]);
+        let share = (level - low) / (high - low);
+        let table = &self.tables[pool];
+        table[after - 1] + (table[after] - table[after - 1]) * share
+    }
+}
+
+fn pool(borders: &[f64], key: f64) -> usize {
+    borders.iter().filter(|border| key >= **border).count()
+}
+
+/// The table of `(score, weight)`; 0 where there are none.
+fn table(scores: &mut [(f64, f64)]) -> Table {
+    scores.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let total: f64 = scores.iter().map(|(_, weight)| weight).sum();
+    let mut table = [0.0; LEVELS.len()];
+    let (mut at, mut reached) = (0, 0.0);
+    for (kept, level) in table.iter_mut().zip(LEVELS) {
+        while at < scores.len() && reached < level * (total + 1.0) {
+            reached += scores[at].1;
+            at += 1;
+        }
+        *kept = scores.get(at.saturating_sub(1)).map_or(0.0, |(score, _)| *score);
+    }
+    table
+}

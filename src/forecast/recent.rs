@@ -1,0 +1,352 @@
+//! The newest points against the day's forecast, and one row of the near regressions.
+//!
+//! ```text
+//! u(k) = ln (y(k) + c)/(D(k) + c)                D: the day's forecast that was newest at slot k
+//! ```
+//!
+//! D is renewed every six hours and has then taken the newest hours into account, while u of the hours before is relative to
+//! the D before it. So what the renewal changed at the target is taken off the part of each window that lies before it;
+//! without that the first half hour after each fit counted the same news twice, and lost twice the usual.
+
+use std::ops::Range;
+
+use super::usual::OFFSET;
+use crate::series::Series;
+use crate::time::{Slot, Step};
+
+/// Minutes before the origin over which u is averaged.
+const WINDOW_MINUTES: [i64; WINDOWS] = [1, 2, 3, 5, 10, 15, 30, 60, 120, 240, 480, 1_440];
+pub(super) const WINDOWS: usize = 12;
+/// Which of them the experts and the size of the error ask for by name.
+pub(super) const NEWEST: usize = 2;
+pub(super) const QUARTER: usize = 5;
+pub(super) const HALF_HOUR: usize = 6;
+pub(super) const HOUR: usize = 7;
+pub(super) const HOURS: usize = 9;
+pub(super) const DAY: usize = 11;
+
+const LAST_AT: usize = WINDOWS;
+const YESTERDAY_AT: usize = LAST_AT + 2;
+const WEEKDAY_AT: usize = YESTERDAY_AT + 2;
+/// Columns of the log ridge.
+pub(super) const FEATURES: usize = WEEKDAY_AT + 8;
+/// Columns of the non-negative regression.
+pub(super) const CANDIDATES: usize = 10;
+
+/// Bound of u: ten-fold misses happen, and clipped tighter a burst is believed too late.
+pub(super) const CLIP: f64 = 5.0;
+
+/// How far back anything here looks: a day, and half an hour around the same time then.
+pub(super) const REACH_SECONDS: i64 = 86_400 + 3_600;
+
+/// u.
+pub(super) fn deviation(load: f64, base: f64) -> f64 {
+    ((load + OFFSET) / (base + OFFSET)).ln().clamp(-CLIP, CLIP)
+}
+
+/// D moved by u.
+pub(super) fn moved(base: f64, u: f64) -> f64 {
+    ((base + OFFSET) * u.exp() - OFFSET).max(0.0)
+}
+
+/// The day's forecast at the native step, in means, as it was newest at each slot.
+#[derive(Debug, Clone)]
+pub(super) struct Base {
+    pub(super) step: Step,
+    pub(super) first: Slot,
+    pub(super) points: Vec<f64>,
+    /// The same from the day forecast before that; empty where a slot has none.
+    pub(super) former: Vec<f64>,
+    /// Where each day forecast begins to be the newest, ascending.
+    pub(super) made: Vec<Slot>,
+}
+
+impl Base {
+    pub(super) fn at(&self, slot: Slot) -> Option<f64> {
+        self.points.get(self.index(slot)?).copied()
+    }
+
+    fn index(&self, slot: Slot) -> Option<usize> {
+        usize::try_from(slot.since(self.first)).ok()
+    }
+
+    /// Where the day forecast that is the newest at `slot` begins.
+    fn made(&self, slot: Slot) -> Slot {
+        let after = self.made.partition_point(|made| *made <= slot);
+        self.made.get(after.saturating_sub(1)).copied().unwrap_or(self.first)
+    }
+
+    /// The slot after the last.
+    pub(super) fn end(&self) -> Slot {
+        self.first.plus(i64::try_from(self.points.len()).unwrap_or(i64::MAX))
+    }
+
+    /// The part that a forecast at or after `origin` looks at.
+    pub(super) fn since(&self, origin: Slot) -> Self {
+        let first =
+            origin.plus(-self.step.slots_in(std::time::Duration::from_secs(REACH_SECONDS.unsigned_abs())));
+        let first = first.max(self.first);
+        let gone = self.index(first).unwrap_or(0);
+        Self {
+            step: self.step,
+            first,
+            points: self.points[gone..].to_vec(),
+            former: self.former[gone..].to_vec(),
+            made: vec![self.made(origin)],
+        }
+    }
+
+    fn windows(&self) -> [i64; WINDOWS] {
+        let seconds = self.step.seconds();
+        WINDOW_MINUTES.map(|minutes| ((minutes * 60 + seconds - 1) / seconds).max(1))
+    }
+
+    fn day(&self) -> i64 {
+        86_400 / self.step.seconds()
+    }
+
+    /// What is seen from `origin`; `None` when nothing was measured in the day before it.
+    pub(super) fn present(&self, past: &impl Past, origin: Slot) -> Option<Present> {
+        let windows = self.windows();
+        let made = self.made(origin);
+        let sums = past.sums(self, origin, made, &windows);
+        let mut present = Present {
+            origin,
+            means: [0.0; WINDOWS],
+            before_made: [0.0; WINDOWS],
+            last: 0.0,
+            last_base: 0.0,
+            half_hour: 0.0,
+        };
+        let (mut mean, mut share) = (0.0, 0.0);
+        let mut any = false;
+        for (window, sum) in sums.iter().enumerate().rev() {
+            if sum.count > 0.5 {
+                (mean, share) = (sum.deviation / sum.count, sum.before_made / sum.count);
+                any = true;
+                if window >= HALF_HOUR {
+                    present.half_hour = sum.load / sum.count;
+                }
+            }
+            (present.means[window], present.before_made[window]) = (mean, share);
+        }
+        if !any {
+            return None;
+        }
+        let last = (origin.0 - windows[DAY]..origin.0).rev().map(Slot);
+        let (slot, load) = last.into_iter().find_map(|slot| Some((slot, past.load(slot)?)))?;
+        (present.last, present.last_base) = (load, self.at(slot)?);
+        Some(present)
+    }
+
+    /// Mean u within `reach` slots of the same time a day before `target`.
+    fn yesterday(&self, past: &impl Past, target: Slot, reach: i64, origin: Slot) -> f64 {
+        let then = target.plus(-self.day());
+        past.mean(self, then.plus(-reach)..then.plus(reach + 1).min(origin))
+    }
+
+    /// Reads the row of `target`; `None` outside of the base.
+    pub(super) fn read(
+        &self,
+        past: &impl Past,
+        present: &Present,
+        target: Slot,
+        time: Time,
+    ) -> Option<Reading> {
+        let index = self.index(target)?;
+        let (newest, former) = (*self.points.get(index)?, *self.former.get(index)?);
+        let later = self.made(target) > self.made(present.origin);
+        let base = if later { former } else { newest };
+        let renewed = if later { 0.0 } else { deviation(base, former) };
+        let mut means = present.means;
+        for (mean, share) in means.iter_mut().zip(present.before_made) {
+            *mean -= share * renewed;
+        }
+        let open = base / (base + 3.0 * OFFSET);
+        let mut features = [0.0; FEATURES];
+        let windows = self.windows();
+        for window in 0..WINDOWS {
+            // Windows of the same length are one feature.
+            if window == 0 || windows[window] != windows[window - 1] {
+                features[window] = means[window] * open;
+            }
+        }
+        features[LAST_AT] = deviation(present.last, base) * open;
+        features[LAST_AT + 1] = deviation(present.half_hour, base) * open;
+        let half_hour = (1_800 / self.step.seconds()).max(1);
+        let exact = self.yesterday(past, target, 0, present.origin);
+        let around = self.yesterday(past, target, half_hour, present.origin);
+        features[YESTERDAY_AT] = exact * open;
+        features[YESTERDAY_AT + 1] = around * open;
+        features[WEEKDAY_AT + time.weekday] = 1.0;
+        features[FEATURES - 1] = 1.0;
+        let change = if present.before_made[0] > 0.5 && !later { former } else { base } - present.last_base;
+        let candidates = [
+            base,
+            moved(base, means[0]),
+            moved(base, means[1]),
+            moved(base, means[HALF_HOUR]),
+            moved(base, means[HOUR]),
+            moved(base, means[DAY]),
+            present.last,
+            (present.last + change).max(0.0),
+            present.half_hour,
+            moved(base, 0.5 * means[HALF_HOUR] + 0.5 * around),
+        ];
+        Some(Reading { base, features, candidates, last: present.last, means, yesterday: around, time })
+    }
+}
+
+/// What is seen from an origin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Present {
+    origin: Slot,
+    means: [f64; WINDOWS],
+    /// Share of each window that lies before the newest day forecast was made.
+    before_made: [f64; WINDOWS],
+    last: f64,
+    last_base: f64,
+    half_hour: f64,
+}
+
+/// A slot on the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Time {
+    /// Share of the local day that is over.
+    pub(super) of_day: f64,
+    /// Monday is 0.
+    pub(super) weekday: usize,
+}
+
+/// One row.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    pub(super) base: f64,
+    pub(super) features: [f64; FEATURES],
+    pub(super) candidates: [f64; CANDIDATES],
+    pub(super) last: f64,
+    pub(super) means: [f64; WINDOWS],
+    pub(super) yesterday: f64,
+    pub(super) time: Time,
+}
+
+/// Sums over a window.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sum {
+    load: f64,
+    deviation: f64,
+    count: f64,
+    /// How many of them lie before the newest day forecast.
+    before_made: f64,
+}
+
+/// Measured loads, in means, where they count as ordinary.
+pub(super) trait Past {
+    /// The load of a slot.
+    fn load(&self, slot: Slot) -> Option<f64>;
+    /// Sums over `windows` slots before `origin`, for ascending windows.
+    fn sums(&self, base: &Base, origin: Slot, made: Slot, windows: &[i64; WINDOWS]) -> [Sum; WINDOWS];
+    /// Mean u over `slots`, 0 where nothing was measured.
+    fn mean(&self, base: &Base, slots: Range<Slot>) -> f64;
+}
+
+/// The past as the ticks have it: a look at each slot of a day.
+pub(super) struct Newest<'a, F: Fn(Slot) -> bool> {
+    pub(super) settled: &'a Series,
+    pub(super) scale: f64,
+    /// Whether a slot is ordinary.
+    pub(super) counts: F,
+}
+
+impl<F: Fn(Slot) -> bool> Past for Newest<'_, F> {
+    fn load(&self, slot: Slot) -> Option<f64> {
+        self.settled.load(slot).filter(|_| (self.counts)(slot)).map(|load| load / self.scale)
+    }
+
+    fn sums(&self, base: &Base, origin: Slot, made: Slot, windows: &[i64; WINDOWS]) -> [Sum; WINDOWS] {
+        let mut sums = [Sum::default(); WINDOWS];
+        let mut sum = Sum::default();
+        let mut back = 0;
+        for (kept, window) in sums.iter_mut().zip(windows) {
+            while back < *window {
+                back += 1;
+                let slot = origin.plus(-back);
+                if let (Some(load), Some(expected)) = (self.load(slot), base.at(slot)) {
+                    sum.load += load;
+                    sum.deviation += deviation(load, expected);
+                    sum.count += 1.0;
+                    sum.before_made += f64::from(u8::from(slot < made));
+                }
+            }
+            *kept = sum;
+        }
+        sums
+    }
+
+    fn mean(&self, base: &Base, slots: Range<Slot>) -> f64 {
+        let (mut sum, mut count) = (0.0, 0.0);
+        for slot in (slots.start.0..slots.end.0).map(Slot) {
+            if let (Some(load), Some(expected)) = (self.load(slot), base.at(slot)) {
+                sum += deviation(load, expected);
+                count += 1.0;
+            }
+        }
+        if count > 0.0 { sum / count } else { 0.0 }
+    }
+}
+
+/// The past as a fit has it: running sums, so that a window costs two look-ups.
+#[derive(Debug)]
+pub(super) struct Replayed {
+    first: Slot,
+    loads: Vec<Option<f64>>,
+    /// `[y, u, count]` before each slot.
+    before: Vec<[f64; 3]>,
+}
+
+impl Replayed {
+    /// Of the slots from the first of `base` to the end of `loads`.
+    pub(super) fn of(base: &Base, loads: Vec<Option<f64>>) -> Self {
+        let mut last = [0.0; 3];
+        let mut before = Vec::with_capacity(loads.len() + 1);
+        before.push(last);
+        for (load, expected) in loads.iter().zip(&base.points) {
+            if let Some(load) = load {
+                last = [last[0] + load, last[1] + deviation(*load, *expected), last[2] + 1.0];
+            }
+            before.push(last);
+        }
+        Self { first: base.first, loads, before }
+    }
+
+    /// The first slot and the one after the last.
+    pub(super) fn slots(&self) -> Range<Slot> {
+        self.first..self.first.plus(i64::try_from(self.loads.len()).unwrap_or(i64::MAX))
+    }
+
+    fn over(&self, slots: Range<Slot>) -> [f64; 3] {
+        let last = self.before.len() - 1;
+        let index = |slot: Slot| usize::try_from(slot.since(self.first)).unwrap_or(0).min(last);
+        let (low, high) = (index(slots.start), index(slots.end).max(index(slots.start)));
+        std::array::from_fn(|part| self.before[high][part] - self.before[low][part])
+    }
+}
+
+impl Past for Replayed {
+    fn load(&self, slot: Slot) -> Option<f64> {
+        *self.loads.get(usize::try_from(slot.since(self.first)).ok()?)?
+    }
+
+    fn sums(&self, _: &Base, origin: Slot, made: Slot, windows: &[i64; WINDOWS]) -> [Sum; WINDOWS] {
+        windows.map(|window| {
+            let from = origin.plus(-window);
+            let [load, deviation, count] = self.over(from..origin);
+            Sum { load, deviation, count, before_made: self.over(from..made)[2] }
+        })
+    }
+
+    fn mean(&self, _: &Base, slots: Range<Slot>) -> f64 {
+        let [_, deviation, count] = self.over(slots);
+        if count > 0.5 { deviation / count } else { 0.0 }
+    }
+}

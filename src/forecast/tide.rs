@@ -1,0 +1,375 @@
+//! The forecaster: the customers' days and weeks, moved by the newest points, with calibrated quantiles.
+//!
+//! ```text
+//! history ─▶ Lattice ─▶ Usual ─▶ Day (L, N) ──replay──▶ Spread        the next two days, every six hours
+//!                                   │
+//!                                   └──▶ Base ─▶ Lead (S, N, last, D) ──replay──▶ Pools      the next six hours, every tick
+//! ```
+//!
+//! A fit is a pure function of history before its origin, the origin and the almanac: it replays its own past to learn
+//! whom to believe and how wide to be, and carries nothing over from the fit before. So replicas agree, and a replica that
+//! starts now answers what an old one answers.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::day::{Day, ORIGIN_HOURS, Opinion};
+use super::fitted::{Cell, FittedTide};
+use super::lattice::Lattice;
+use super::near;
+use super::reading::{Present, Reading};
+use super::recent::{Base, Replayed, Time};
+use super::rest::Rest;
+use super::shape::Shape;
+use super::spread::{Miss, Sized, Spread};
+use super::usual::{Seen, Usual};
+use super::{Error, Fitted, Forecaster, HORIZON, REFIT_EVERY};
+use crate::calendar::Almanac;
+use crate::series::Series;
+use crate::time::{Slot, Timestamp};
+
+/// Less than this has not even a night and a day in it. From there on the forecast grows with history: the same time
+/// yesterday, then the day's profile, the week's, and after a few weeks everything.
+const NEEDED_HOURS: i64 = 24;
+
+/// Cells of the coming day whose past forecasts are judged at each past origin.
+const JUDGED: usize = 48;
+
+/// How much of the replayed past is judged, in days.
+const JUDGED_DAYS: usize = 63;
+
+/// The forecaster of this product.
+#[derive(Debug, Clone)]
+pub struct Tide {
+    /// Whose wall clock, and which days are not like others.
+    pub almanac: Almanac,
+    /// Spans of history that are not to be learned from: load tests, incidents.
+    pub excluded: Arc<[Range<Timestamp>]>,
+}
+
+impl Tide {
+    /// A forecaster that learns from all of history.
+    pub fn new(almanac: Almanac) -> Self {
+        Self { almanac, excluded: Arc::default() }
+    }
+}
+
+impl Forecaster for Tide {
+    fn fit(&self, history: &Series, origin: Slot) -> Result<Box<dyn Fitted>, Error> {
+        let step = history.step();
+        let measured = history.until(origin).measured_count();
+        let measured_hours = i64::try_from(measured).unwrap_or(i64::MAX) * step.seconds() / 3_600;
+        if measured_hours < NEEDED_HOURS {
+            return Err(Error::TooShort { measured_hours, needed_hours: NEEDED_HOURS });
+        }
+        let end = origin.plus(step.slots_in(HORIZON) + 2 * step.slots_in(REFIT_EVERY) + 1);
+        let lattice = Lattice::of(history, origin, end, &self.almanac, &self.excluded);
+        let usual = Usual::of(&lattice, 0);
+        let day = Day::learn(&usual);
+        let rest = Rest::learn(&usual);
+        let shape = Shape::learn(history, origin, &lattice);
+        let spread = Spread::of(&misses(history, &usual, &day, &shape));
+
+        let now = Present::of(Seen::at(&usual, lattice.origin));
+        let mut cells = Vec::with_capacity(lattice.len() - lattice.origin);
+        for target in lattice.origin..lattice.len() {
+            let reading = now.read(target);
+            let opinion = day.now.opinion(&reading);
+            let mut sized = sized(&lattice, &reading, &opinion);
+            sized.point = rest.drawn(&usual, target, now.seen.level, sized.point);
+            let size = spread.size(&sized);
+            let usual = reading.usual;
+            cells.push(Cell { point: sized.point, size, usual, closed: rest.closed(&lattice, target) });
+        }
+        let base = base(history.first().min(origin)..end, origin, (&usual, &day), (&cells, &shape));
+        let loads = base.first.0..origin.0;
+        let counts = |slot: Slot| lattice.used[lattice.wall.cell(slot)];
+        let load = |slot: Slot| history.load(slot).filter(|_| counts(slot)).map(|load| load / lattice.scale);
+        let past = Replayed::of(&base, loads.map(|slot| load(Slot(slot))).collect());
+        let time = |slot: Slot| time(&lattice, slot);
+        let leads = near::learn(&base, &past, time);
+        Ok(Box::new(FittedTide::new(origin, &lattice, &rest, (cells, spread), (&base, leads), shape)))
+    }
+}
+
+/// Where a slot lies on the wall clock.
+pub(super) fn time(lattice: &Lattice, slot: Slot) -> Time {
+    let wall = &lattice.wall;
+    let cell = wall.cell(slot);
+    Time { of_day: (cell % wall.day) as f64 / wall.day as f64, weekday: wall.weekday(cell / wall.day) }
+}
+
+/// A day forecast with what tells how sure it is.
+fn sized(lattice: &Lattice, reading: &Reading, opinion: &Opinion) -> Sized {
+    let wall = &lattice.wall;
+    Sized {
+        point: opinion.point,
+        disagreement: opinion.disagreement(),
+        time_of_day: (reading.target % wall.day) as f64 / wall.day as f64,
+        weekend: lattice.weekend(reading.target),
+        signs: reading.signs,
+    }
+}
+
+/// Past day forecasts, at other cells of the day from each origin, and what came.
+fn misses(history: &Series, usual: &Usual<'_>, day: &Day, shape: &Shape) -> Vec<Miss> {
+    let lattice = usual.lattice;
+    let wall = &lattice.wall;
+    let Some(from) = day.replayed_from() else { return Vec::new() };
+    let from = from.max(lattice.origin.saturating_sub(JUDGED_DAYS * wall.day));
+    let each = JUDGED.min(wall.day);
+    let mut misses = Vec::new();
+    for (turn, origin) in (from..lattice.origin).step_by(wall.hours(ORIGIN_HOURS)).enumerate() {
+        let Some(experts) = day.at(origin) else { continue };
+        let present = Present::of(Seen::at(usual, origin));
+        for piece in 0..each {
+            let target = origin + (piece * wall.day + (turn * 37 % 101) * wall.day / 101) / each;
+            if target >= lattice.origin || !lattice.used[target] {
+                continue;
+            }
+            // Errors are those of slots, another one of each cell.
+            let Some(slot) = lattice.slot(target, turn + piece) else { continue };
+            let Some(load) = history.load(slot).map(|load| load / lattice.scale) else { continue };
+            let reading = present.read(target);
+            let mut forecast = sized(lattice, &reading, &experts.opinion(&reading));
+            forecast.point *= shape.at(wall.slot_of_day(slot));
+            misses.push(Miss {
+                forecast,
+                load,
+                age_days: (lattice.origin - target) as f64 / wall.day as f64,
+            });
+        }
+    }
+    misses
+}
+
+/// The day's forecast at the native step: as replayed before the origin, as forecast in `cells` from there on.
+fn base(
+    slots: Range<Slot>,
+    present: Slot,
+    (usual, day): (&Usual<'_>, &Day),
+    (cells, shape): (&[Cell], &Shape),
+) -> Base {
+    let lattice = usual.lattice;
+    let wall = &lattice.wall;
+    let hop = wall.hours(ORIGIN_HOURS);
+    let from = day.replayed_from().unwrap_or(lattice.origin);
+    let mut newest = vec![0.0; lattice.len()];
+    for (cell, forecast) in (lattice.origin..).zip(cells) {
+        newest[cell] = forecast.point;
+    }
+    let mut former = newest.clone();
+    let mut made = vec![lattice.origin];
+    let mut origin = lattice.origin;
+    while origin > from {
+        let until = origin;
+        origin = origin.saturating_sub(hop).max(from);
+        let Some(experts) = day.at(origin) else { break };
+        let present = Present::of(Seen::at(usual, origin));
+        for target in origin..(until + hop).min(lattice.len()) {
+            let point = experts.opinion(&present.read(target)).point;
+            if target < until {
+                newest[target] = point;
+            } else {
+                former[target] = point;
+            }
+        }
+        made.push(origin);
+    }
+    made.reverse();
+    let past = (slots.start.0..present.0).map(Slot);
+    let first = past.into_iter().find(|slot| wall.cell(*slot) >= from).unwrap_or(present);
+    let mut base = Base { step: wall.step, first, points: Vec::new(), former: Vec::new(), made: Vec::new() };
+    for slot in (first.0..slots.end.0).map(Slot) {
+        let cell = wall.cell(slot);
+        if made.get(base.made.len()).is_some_and(|made| *made <= cell) {
+            base.made.push(slot);
+        }
+        let share = shape.at(wall.slot_of_day(slot));
+        base.points.push(newest[cell] * share);
+        base.former.push(former[cell] * share);
+    }
+    base
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono_tz::Tz;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::forecast::{Forecast, Known, Observation};
+    use crate::time::{LocalClock, Step};
+    use crate::units::{Load, Quantile};
+
+    const ZONE: Tz = Tz::America__New_York;
+    const DAY: i64 = 48;
+
+    fn half_hour() -> Step {
+        Step::try_new(Duration::from_secs(1_800)).unwrap()
+    }
+
+    fn levels() -> Vec<Quantile> {
+        [0.5, 0.9, 0.95, 0.99].map(|level| Quantile::try_new(level).unwrap()).to_vec()
+    }
+
+    fn tide() -> Tide {
+        Tide::new(Almanac::none(ZONE))
+    }
+
+    /// `days` of a week by the wall clock of New York, from 1 October 2026, a month before the clocks change.
+    fn history(days: i64, load: impl Fn(i64, i64) -> f64) -> Series {
+        let step = half_hour();
+        let first = step.slot_of("2026-10-01T04:30:00Z".parse().unwrap());
+        let clock = LocalClock::over(ZONE, step.start(first), step.end(first.plus(DAY * days)));
+        let mut series = Series::empty(step, first);
+        for slot in (first.0..first.0 + DAY * days).map(Slot) {
+            let local = clock.local_seconds(step.start(slot));
+            series.put(slot, Load::saturating(load(local.div_euclid(86_400), local.rem_euclid(86_400))));
+        }
+        series
+    }
+
+    /// A quiet night, and from nine to five a day that is busier on Mondays (day 4 of the epoch was one).
+    fn office(day: i64, second: i64) -> f64 {
+        let busy = (9 * 3_600..17 * 3_600).contains(&second);
+        let monday = (day - 4).rem_euclid(7) == 0;
+        if busy { if monday { 300.0 } else { 200.0 } } else { 10.0 }
+    }
+
+    fn rough(day: i64, second: i64) -> f64 {
+        office(day, second) * (1.0 + 0.1 * ((day * 31 + second / 1_800 * 17) % 7) as f64)
+    }
+
+    fn forecast(series: &Series, origin: Slot, count: i64) -> Forecast {
+        let fitted = tide().fit(series, origin).unwrap();
+        let known = Known { settled: series, origin, live: None };
+        fitted.forecast(&known, origin..origin.plus(count), &levels()).unwrap()
+    }
+
+    fn medians(series: &Series, origin: Slot, count: i64) -> Vec<f64> {
+        forecast(series, origin, count).rows().map(|row| row.loads[0]).collect()
+    }
+
+    #[test]
+    fn a_regular_week_is_repeated_on_the_wall_clock_across_the_change_to_winter_time() {
+        let series = history(45, office);
+        // Saturday 31 October 2026, noon: the night has 25 hours, and nine o'clock comes an hour later in UTC.
+        let origin = series.step().slot_of("2026-10-31T16:30:00Z".parse().unwrap());
+        for (ahead, median) in medians(&series, origin, 90).into_iter().enumerate() {
+            let slot = origin.plus(i64::try_from(ahead).unwrap());
+            let truth = series.load(slot).unwrap();
+            assert!((median - truth).abs() < 0.02 * truth + 1.0, "{slot:?}: {median} for {truth}");
+        }
+    }
+
+    #[test]
+    fn points_after_the_origin_never_change_its_forecast() {
+        let series = history(40, rough);
+        let origin = series.first().plus(DAY * 30 + 17);
+        assert_eq!(forecast(&series, origin, 96), forecast(&series.until(origin), origin, 96));
+    }
+
+    #[test]
+    fn the_parts_add_up_to_the_median() {
+        let series = history(40, rough);
+        for row in forecast(&series, series.end(), 96).rows() {
+            let parts = row.components.profile + row.components.day + row.components.level;
+            assert!(
+                (parts - row.loads[0]).abs() < 1e-6 * row.loads[0] + 1e-9,
+                "{parts} for {}",
+                row.loads[0]
+            );
+        }
+    }
+
+    #[test]
+    fn a_hole_before_the_origin_is_the_same_as_a_history_that_ends_there() {
+        let whole = history(20, rough);
+        let origin = whole.end().plus(-12);
+        let mut holed = whole.clone();
+        (1..=7).for_each(|back| holed.mask(origin.plus(-back)));
+        let ended = holed.until(origin.plus(-7));
+        assert_eq!(forecast(&holed, origin, 24), forecast(&ended, origin, 24));
+    }
+
+    #[test]
+    fn beyond_the_horizon_and_before_the_origin_there_is_no_forecast() {
+        let series = history(20, office);
+        let origin = series.end();
+        let fitted = tide().fit(&series, origin).unwrap();
+        let known = Known { settled: &series, origin, live: None };
+        assert!(fitted.forecast(&known, origin..origin.plus(96), &levels()).is_some());
+        assert!(fitted.forecast(&known, origin..origin.plus(97), &levels()).is_none());
+        assert!(fitted.forecast(&known, origin.plus(-1)..origin.plus(5), &levels()).is_none());
+    }
+
+    #[test]
+    fn less_than_a_day_is_an_answer_of_its_own() {
+        let series = history(1, office).until(half_hour().slot_of("2026-10-02T02:30:00Z".parse().unwrap()));
+        let error = tide().fit(&series, series.end()).unwrap_err();
+        assert_eq!(error, Error::TooShort { measured_hours: 22, needed_hours: 24 });
+    }
+
+    #[test]
+    fn a_service_one_two_or_eight_days_old_has_a_forecast_that_is_less_sure() {
+        let width = |days: i64| {
+            let series = history(days, rough);
+            let rows = forecast(&series, series.end(), 48);
+            rows.rows().map(|row| row.loads[2] - row.loads[0]).sum::<f64>()
+        };
+        let widths = [1, 2, 8, 40].map(width);
+        assert!(widths.iter().all(|width| *width > 0.0), "{widths:?}");
+        assert!(widths[0] > 1.5 * widths[3], "{widths:?}");
+        // The same time yesterday is what a day-old service is forecast by.
+        let series = history(2, office);
+        let day: f64 = medians(&series, series.end(), 48).iter().sum();
+        assert!((day / 3_520.0 - 1.0).abs() < 0.35, "{day}");
+    }
+
+    #[test]
+    fn a_live_surge_raises_the_next_slots() {
+        let series = history(40, rough);
+        let origin = series.end();
+        let fitted = tide().fit(&series, origin).unwrap();
+        let at = |load: f64| {
+            let live = Observation { at: half_hour().end(origin), load: Load::saturating(load) };
+            let known = Known { settled: &series, origin, live: Some(live) };
+            let next = origin.plus(1)..origin.plus(2);
+            fitted.forecast(&known, next, &levels()).unwrap().rows().next().unwrap().loads[2]
+        };
+        assert!(at(1_000.0) >= at(10.0));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        #[test]
+        fn quantiles_never_cross_and_are_never_poison(
+            scale in prop::sample::select(vec![0.0, 1e-9, 1.0, 1e9, 1e300]),
+            holes in 0_u64..4,
+            seed in any::<u64>(),
+        ) {
+            let mut mixed = seed | 1;
+            let mut random = move || { mixed ^= mixed << 13; mixed ^= mixed >> 7; mixed ^= mixed << 17; mixed };
+            let mut series = history(24, |day, second| scale * office(day, second));
+            for slot in series.grid().slots() {
+                match random() % 20 {
+                    roll if roll < holes => series.mask(slot),
+                    19 => series.put(slot, Load::saturating(scale * (random() % 5_000) as f64)),
+                    _ => {}
+                }
+            }
+            let origin = series.first().plus(DAY * 2 + i64::try_from(seed % 900).unwrap());
+            if let Ok(fitted) = tide().fit(&series, origin) {
+                let known = Known { settled: &series, origin, live: None };
+                let forecast = fitted.forecast(&known, origin..origin.plus(96), &levels()).unwrap();
+                for row in forecast.rows() {
+                    prop_assert!(row.loads.iter().all(|load| load.is_finite() && *load >= 0.0));
+                    prop_assert!(row.loads.is_sorted());
+                }
+            }
+        }
+    }
+}
