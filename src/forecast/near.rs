@@ -13,7 +13,7 @@ use std::f64::consts::TAU;
 use std::ops::Range;
 
 use super::linear::{Ridge, Rows, dot, nonnegative, ridge};
-use super::pools::{Pools, Score, average, padded};
+use super::pools::{PRIOR_SIZE, Pools, Score, average, padded};
 use super::recent::{
     Base, CANDIDATES, CLIP, DAY, FEATURES, HALF_HOUR, HOURS, NEWEST, Past as _, QUARTER, Reading, Replayed,
     Time, deviation, moved,
@@ -57,6 +57,7 @@ const BELIEF: [f64; EXPERTS] = [0.4, 0.4, 0.0, 0.2];
 
 /// Pools by level.
 const POOLS: usize = 4;
+const LEVEL_POOLS: usize = 6;
 
 /// The leads at which experts are asked, in slots, ascending: what lies between is read on the line.
 pub(super) fn leads(step: Step) -> Vec<i64> {
@@ -77,8 +78,8 @@ pub(super) struct Lead {
     /// Of S, N, last and D.
     pub(super) shares: [f64; EXPERTS],
     size: [f64; SIGNS],
-    /// Logarithms of what is added to the size at each time of day.
-    times: [f64; TIMES],
+    /// Pools of the errors as they are.
+    levels: Pools,
     pools: Pools,
     /// Share of a live surprise that is believed of the slot this many places after the last settled one, if the surprise
     /// was the first after it.
@@ -103,7 +104,7 @@ impl Lead {
             n,
             shares: BELIEF,
             size: [0.0; SIGNS],
-            times: [0.0; TIMES],
+            levels: Pools::with_borders(&[], Vec::new()),
             pools: Pools::with_borders(&[], Vec::new()),
             echo: 1.0,
         }
@@ -149,40 +150,22 @@ impl Lead {
     pub(super) fn forecast(&self, reading: &Reading) -> Sized {
         let opinions = self.opinions(reading);
         let point = dot(&opinions, &self.shares);
-        Sized {
-            point,
-            size: size(
-                &Self::signs(reading, &opinions, point),
-                &self.size,
-                self.times[time_index(reading.time.of_day)],
-            ),
-        }
+        Sized { point, size: size(&Self::signs(reading, &opinions, point), &self.size) }
     }
 
     /// The load that is not exceeded with probability `quantile`.
     pub(super) fn reach(&self, forecast: Sized, quantile: Quantile) -> f64 {
-        self.pools.reach(forecast.point, forecast.size, quantile)
+        let sized = self.pools.reach(forecast.point, forecast.size, quantile);
+        0.5 * (sized + self.levels.reach(forecast.point, 1.0, quantile))
     }
 }
 
 /// Bound of the logarithm of a size around that of an ordinary one.
 const SIZE_CLIP: f64 = 6.0;
 
-/// Times of day with a size of their own: quarters of an hour.
-const TIMES: usize = 96;
-
-/// So many rows of a quarter of an hour are worth as much as knowing nothing of it.
-const TIME_TRUST: f64 = 8.0;
-
-fn time_index(of_day: f64) -> usize {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a day, 0 to 1")]
-    let index = (of_day * TIMES as f64) as usize;
-    index.min(TIMES - 1)
-}
-
-fn size(signs: &[f64], coefficients: &[f64], time: f64) -> f64 {
+fn size(signs: &[f64], coefficients: &[f64]) -> f64 {
     let center = coefficients[0];
-    (dot(signs, coefficients) + time).clamp(center - SIZE_CLIP, center + SIZE_CLIP).exp()
+    dot(signs, coefficients).clamp(center - SIZE_CLIP, center + SIZE_CLIP).exp()
 }
 
 /// A past row and what came.
@@ -333,17 +316,14 @@ impl Lead {
     fn calibrate(&mut self, lessons: &[Lesson], said: &[Said], end: Slot, day: i64) {
         let mut signs = Rows::new(SIGNS, lessons.len());
         let mut misses = Vec::with_capacity(lessons.len());
-        let mut times = Vec::with_capacity(lessons.len());
         for (lesson, said) in lessons.iter().zip(said) {
             let Some((opinions, point)) = said else { continue };
             let error = (lesson.load - point) / (point + OFFSET).sqrt();
             let age = end.since(lesson.target) as f64 / day as f64;
             signs.push(&Self::signs(&lesson.reading, opinions, *point), 0.0);
-            times.push(lesson.reading.time.of_day);
             misses.push(Score { key: *point, error, weight: 0.5_f64.powf(age / SIZE_HALF_DAYS) });
         }
-        // What is lost is load, so a busy slot teaches more about sizes than an idle one.
-        let weights: Vec<f64> = misses.iter().map(|miss| miss.weight * (miss.key + OFFSET)).collect();
+        let weights: Vec<f64> = misses.iter().map(|miss| miss.weight).collect();
         let average = average(&misses);
         let least = (0.1 * average).max(1e-6);
         for (row, miss) in misses.iter().enumerate() {
@@ -353,19 +333,9 @@ impl Lead {
         prior[0] = (average + least).ln();
         let options = Ridge { strength: SIZE_STRENGTH, prior: &prior, start: &prior, steps: 0 };
         self.size.copy_from_slice(&ridge(&signs, &weights, options));
-        // What three waves a day cannot follow: the minutes around an opening.
-        let mut apart = [[0.0; 2]; TIMES];
-        let of_row = |row: usize| time_index(times[row]);
-        for (row, weight) in weights.iter().enumerate() {
-            let missed = signs.target(row) - dot(signs.features(row), &self.size);
-            let apart = &mut apart[of_row(row)];
-            *apart = [apart[0] + weight * missed, apart[1] + weight];
-        }
-        let mean = weights.iter().sum::<f64>() / weights.len().max(1) as f64;
-        self.times =
-            apart.map(|[sum, weight]| if weight > 0.0 { sum / (weight + TIME_TRUST * mean) } else { 0.0 });
+        self.levels = Pools::by_level(&padded(misses.clone(), PRIOR_SIZE), OFFSET, LEVEL_POOLS);
         for (row, miss) in misses.iter_mut().enumerate() {
-            miss.error /= size(signs.features(row), &self.size, self.times[of_row(row)]);
+            miss.error /= size(signs.features(row), &self.size);
         }
         self.pools = Pools::by_level(&padded(misses, 1.0), OFFSET, POOLS);
     }
