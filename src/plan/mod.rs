@@ -4,6 +4,8 @@
 //! and then needs, read at the quantile that the operator's costs choose. This module refuses to know what is running:
 //! that a need may not be met in time, or must not fall yet, is [`crate::guard`]'s to say.
 
+mod growth;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use std::time::Duration;
 use crate::forecast::{Cause, Components, EventFloor, Fitted, Known};
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
+
+pub use growth::{Growth, SYNC, ScaleUp, ScaleUpPolicy, Select, Unit};
 
 /// What turns demand into replicas.
 #[derive(Debug, Clone, PartialEq)]

@@ -20,6 +20,8 @@ pub(super) enum Purpose {
     Days,
     /// How long a pod takes to start.
     StartUp,
+    /// What recorded load did within its bins.
+    Within,
 }
 
 /// The generator at one place.

@@ -1,0 +1,186 @@
+//! How fast replicas can climb, and so how early a climb must begin.
+//!
+//! Three things hold a climb back: the HPA's scale-up policies, the pods that the cluster can start, and the lead time,
+//! which is the planner's own. Here is the way down the hill: from the replicas that must stand at some moment to those
+//! that must already stand some time before, or the rest could not be reached. Policies over long periods are taken as a
+//! steady pace, which the HPA is never slower than.
+
+use std::time::Duration;
+
+use crate::units::Replicas;
+
+/// How often the HPA looks, and so may climb.
+pub const SYNC: Duration = Duration::from_secs(15);
+
+/// What holds a climb back.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Growth {
+    /// What the HPA allows.
+    pub scale_up: ScaleUp,
+    /// What the cluster can start; `None` where that is no limit.
+    pub pods_per_minute: Option<f64>,
+}
+
+/// The HPA's rules for scaling up.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum ScaleUp {
+    /// No `behavior` was given, as KEDA leaves it: each sync may double, and to four at least.
+    #[default]
+    Doubling,
+    /// `behavior.scaleUp`.
+    Policies {
+        /// Which wins.
+        select: Select,
+        /// The policies.
+        policies: Vec<ScaleUpPolicy>,
+    },
+}
+
+/// Which policy wins where several speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Select {
+    /// The one that allows the largest change.
+    Max,
+    /// The one that allows the smallest.
+    Min,
+}
+
+/// At most so much within a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScaleUpPolicy {
+    /// Of what.
+    pub unit: Unit,
+    /// How many.
+    pub amount: u32,
+    /// Within what time.
+    pub period: Duration,
+}
+
+/// What a policy's amount counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Pods.
+    Pods,
+    /// Percent of the replicas at the start of the period.
+    Percent,
+}
+
+impl ScaleUpPolicy {
+    /// The fewest that must stand a sync before `replicas` do.
+    fn before(self, replicas: f64) -> f64 {
+        let periods = SYNC.as_secs_f64() / self.period.as_secs_f64().max(1.0);
+        match self.unit {
+            Unit::Pods => replicas - f64::from(self.amount) * periods,
+            Unit::Percent => replicas / (1.0 + f64::from(self.amount) / 100.0).powf(periods),
+        }
+    }
+}
+
+impl ScaleUp {
+    fn before(&self, replicas: f64) -> f64 {
+        match self {
+            Self::Doubling if replicas <= 4.0 => 0.0,
+            Self::Doubling => replicas / 2.0,
+            Self::Policies { select, policies } => {
+                let before = policies.iter().map(|policy| policy.before(replicas));
+                let before = match select {
+                    Select::Max => before.fold(f64::INFINITY, f64::min),
+                    Select::Min => before.fold(f64::NEG_INFINITY, f64::max),
+                };
+                // Without a policy nothing is allowed: all of it must stand before.
+                if before.is_finite() { before } else { replicas }
+            }
+        }
+    }
+}
+
+impl Growth {
+    /// The fewest replicas that must stand one [`SYNC`] before `replicas` do, not rounded and at least zero.
+    pub fn before(&self, replicas: f64) -> f64 {
+        let by_hpa = self.scale_up.before(replicas);
+        let by_cluster = self
+            .pods_per_minute
+            .map_or(f64::NEG_INFINITY, |pods| replicas - pods * SYNC.as_secs_f64() / 60.0);
+        by_hpa.max(by_cluster).clamp(0.0, replicas.max(0.0))
+    }
+
+    /// As [`Growth::before`], but `span` before; only whole syncs count.
+    pub fn long_before(&self, replicas: f64, span: Duration) -> f64 {
+        let syncs = span.as_secs() / SYNC.as_secs();
+        let mut replicas = replicas;
+        for _ in 0..syncs {
+            let before = self.before(replicas);
+            if replicas <= 0.0 || before >= replicas {
+                break;
+            }
+            replicas = before;
+        }
+        replicas
+    }
+
+    /// How long it takes to climb from `from` to `to`, at most `most`.
+    pub fn time_to_climb(&self, from: Replicas, to: Replicas, most: Duration) -> Duration {
+        let (from, mut replicas) = (f64::from(from.0), f64::from(to.0));
+        let mut climbed = Duration::ZERO;
+        while replicas > from && climbed < most {
+            let before = self.before(replicas);
+            if before >= replicas {
+                return most;
+            }
+            replicas = before;
+            climbed += SYNC;
+        }
+        climbed.min(most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(growth: &Growth, from: u32, to: u32, seconds: u64) {
+        let most = Duration::from_secs(6 * 3600);
+        let found = growth.time_to_climb(Replicas(from), Replicas(to), most);
+        assert_eq!(found, Duration::from_secs(seconds), "from {from} to {to} under {growth:?}");
+    }
+
+    fn policies(select: Select, policies: &[(Unit, u32, u64)]) -> Growth {
+        let policies = policies
+            .iter()
+            .map(|(unit, amount, seconds)| ScaleUpPolicy {
+                unit: *unit,
+                amount: *amount,
+                period: Duration::from_secs(*seconds),
+            })
+            .collect();
+        Growth { scale_up: ScaleUp::Policies { select, policies }, pods_per_minute: None }
+    }
+
+    #[test]
+    fn a_climb_takes_as_long_as_the_hpa_takes() {
+        // Contract 2.4: 1, 4, 8, 16, 32, 64, 100 without behavior; 1, 5, 10, 20, 40, 80, 100 with its defaults.
+        check(&Growth::default(), 1, 100, 90);
+        check(&policies(Select::Max, &[(Unit::Pods, 4, 15), (Unit::Percent, 100, 15)]), 1, 100, 90);
+        check(&policies(Select::Min, &[(Unit::Pods, 4, 15), (Unit::Percent, 100, 15)]), 1, 100, 390);
+        check(&policies(Select::Max, &[(Unit::Pods, 4, 60)]), 60, 100, 600);
+    }
+
+    #[test]
+    fn a_cluster_that_starts_four_pods_a_minute_takes_a_quarter_of_an_hour_for_sixty() {
+        check(&Growth { pods_per_minute: Some(4.0), ..Growth::default() }, 40, 100, 900);
+    }
+
+    #[test]
+    fn where_nothing_may_grow_all_must_stand_before() {
+        check(&policies(Select::Max, &[]), 1, 2, 6 * 3600);
+        check(&Growth { pods_per_minute: Some(0.0), ..Growth::default() }, 1, 2, 6 * 3600);
+        assert!((policies(Select::Max, &[]).long_before(9.0, Duration::from_secs(600)) - 9.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn nothing_is_needed_before_nothing() {
+        let slow = Growth { pods_per_minute: Some(4.0), ..Growth::default() };
+        assert!(slow.before(0.0).abs() < 1e-12 && slow.before(0.5).abs() < 1e-12);
+        assert!(slow.long_before(1e6, Duration::from_secs(15)) > 5e5);
+    }
+}
