@@ -10,6 +10,7 @@ mod fitted;
 mod lattice;
 mod linear;
 mod near;
+pub mod nowcast;
 mod pools;
 mod reading;
 mod recent;
@@ -29,6 +30,7 @@ use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
 
 pub use effects::WithEffects;
+pub use nowcast::Nowcasting;
 pub use tide::Tide;
 
 /// How far ahead a forecast reaches: long enough for a night and a day without a metrics source.
@@ -101,6 +103,22 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
         let _ = (known, targets);
         None
     }
+
+    /// Quantiles of the demand that the pods asked for now will meet first: at the end of a lead-time window that ends at
+    /// `until`, in the unit of the series. `loads` takes one for each entry of `levels`; nothing is allocated.
+    ///
+    /// Finite, at least zero, and never decreasing when `levels` ascend. `None` when the model does not look at minutes, or
+    /// the window is longer than it does.
+    fn peak(
+        &self,
+        known: &Known<'_>,
+        until: Timestamp,
+        levels: &[Quantile],
+        loads: &mut [Load],
+    ) -> Option<Peak> {
+        let _ = (known, until, levels, loads);
+        None
+    }
 }
 
 /// What stands ready for a declared event.
@@ -121,6 +139,19 @@ pub struct Cause {
     pub name: Arc<str>,
     /// Which of the two.
     pub source: WindowSource,
+}
+
+/// What a nowcast's quantiles rest on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Peak {
+    /// The instant spoken of.
+    pub at: Timestamp,
+    /// The end of what was seen.
+    pub origin: Timestamp,
+    /// The demand expected there.
+    pub point: Load,
+    /// What is usual there.
+    pub usual: Load,
 }
 
 /// What a forecast of one slot is made of, in the unit of the series; the parts add up to the median before calibration.

@@ -12,6 +12,7 @@
 
 mod rules;
 mod staleness;
+pub mod tolerance;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::units::Replicas;
 
 pub use rules::{Ruling, Situation, Standing, apply};
 pub use staleness::{Freshness, Rung};
+pub use tolerance::Tolerance;
 
 /// Whether the statistical forecast may move replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,294 @@
+//! The nowcast: demand one to ten minutes ahead, renewed with every measurement.
+//!
+//! Most decisions rest on these minutes, and there the bar is not another forecast but a reactive scaler with headroom. So
+//! the newest value is the start, moved by what the usual day does until then, blended with calmer candidates
+//! ([`moment`]) by weights learned from the last four weeks ([`blend`]), with quantiles conformal by regime and level
+//! ([`spread`]). What is usual comes from days of the same kind ([`usual`]).
+//!
+//! ```text
+//! newest value, last minutes ─┐
+//! settled half hour and day ──┼─▶ candidates ─▶ point f ─▶ f + r_τ·(f + e)
+//! usual day ──────────────────┘
+//! ```
+//!
+//! It is learned on minutes and refuses a coarser grid: what happens within five minutes is what it is for.
+
+mod blend;
+mod moment;
+mod spread;
+mod sums;
+mod usual;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use self::blend::{Lessons, dot};
+use self::moment::{CANDIDATES, Moment, Seen};
+use self::spread::{Miss, Spread};
+use self::sums::Sums;
+use self::usual::{Memory, Usual};
+use super::{Error, Fitted, Forecast, Forecaster, Known, Peak};
+use crate::calendar::Almanac;
+use crate::series::{Resample, Series, resample};
+use crate::time::{LocalClock, Slot, Step, Timestamp, epoch_seconds};
+use crate::units::{Load, Quantile};
+
+/// The minute that a measurement made now is of has ended this long ago: scrape interval, ingestion, evaluation.
+const AGE: i64 = 30;
+
+/// The last part of a window is where the pods asked for now first serve; what comes before is covered by earlier answers
+/// and by the floor. The nowcast speaks of the middle of it.
+const LAST_PART: i64 = 45;
+
+/// How much is learned from: four of each weekday.
+const LEARN_DAYS: i64 = 28;
+
+/// Below this share of the peak a minute is idle.
+const IDLE_SHARE: f64 = 0.01;
+
+/// The leads learned, in minutes from the newest to the one spoken of.
+const LEADS: [i64; 8] = [1, 2, 3, 4, 5, 6, 8, 11];
+
+/// How much must be measured: two days to be alike, and one to see how much they are.
+const NEEDED_MINUTES: usize = 3 * 1440;
+
+/// How far the usual day reaches beyond the fit: past the fit that follows, even a late one.
+const REACH: i64 = 25 * 60;
+
+const DAY: i64 = 1440;
+
+/// A forecaster with a nowcast before it: the base speaks of the hours, this of the minutes.
+#[derive(Clone)]
+pub struct Nowcasting {
+    /// Speaks of everything beyond.
+    pub base: Arc<dyn Forecaster>,
+    /// Which days are alike.
+    pub almanac: Almanac,
+}
+
+impl Forecaster for Nowcasting {
+    fn fit(&self, history: &Series, origin: Slot) -> Result<Box<dyn Fitted>, Error> {
+        let now = Nowcast::fit(history, origin, &self.almanac);
+        match (self.base.fit(history, origin), now) {
+            (Ok(base), Some(now)) => Ok(Box::new(WithNowcast { base: Some(base), now })),
+            (Ok(base), None) => Ok(base),
+            (Err(_), Some(now)) => Ok(Box::new(WithNowcast { base: None, now })),
+            (Err(error), None) => Err(error),
+        }
+    }
+}
+
+/// A base that knows the hours, if there is enough to know, and a nowcast.
+#[derive(Debug)]
+struct WithNowcast {
+    base: Option<Box<dyn Fitted>>,
+    now: Nowcast,
+}
+
+impl Fitted for WithNowcast {
+    fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
+        self.base.as_ref()?.forecast(known, targets, levels)
+    }
+
+    fn peak(
+        &self,
+        known: &Known<'_>,
+        until: Timestamp,
+        levels: &[Quantile],
+        loads: &mut [Load],
+    ) -> Option<Peak> {
+        self.now.peak(known, until, levels, loads)
+    }
+}
+
+/// A fitted nowcast.
+#[derive(Debug)]
+pub struct Nowcast {
+    usual: Usual,
+    /// One per cent of the peak.
+    floor: f64,
+    leads: Vec<Lead>,
+}
+
+/// What was learned at one lead.
+#[derive(Debug)]
+struct Lead {
+    minutes: i64,
+    weights: [f64; CANDIDATES],
+    spread: Spread,
+}
+
+impl Nowcast {
+    /// Learns from the slots of `history` before `origin`. `None` when the grid is coarser than a minute, or when there
+    /// is too little to learn from.
+    pub fn fit(history: &Series, origin: Slot, almanac: &Almanac) -> Option<Self> {
+        let step = history.step();
+        let minutes = resample(history, Step::MINUTE, Resample::Mean)?;
+        let origin = Step::MINUTE.last_ended(step.start(origin)).next();
+        let measured = minutes.until(origin).measured_count();
+        if measured < NEEDED_MINUTES {
+            return None;
+        }
+        let sums = Sums::of(&minutes, origin);
+        let learn_from = origin.plus(-LEARN_DAYS * DAY).max(minutes.first().plus(2 * DAY));
+        let slots = learn_from.plus(-DAY)..origin.plus(REACH);
+        let span =
+            Step::MINUTE.start(slots.start) - chrono::TimeDelta::days(130)..Step::MINUTE.end(slots.end);
+        let clock = LocalClock::over(almanac.timezone(), span.start, span.end);
+        let outlook = almanac.over(span);
+        let usual = Memory { sums: &sums, origin, clock: &clock, outlook: &outlook }.usual(slots);
+
+        let peak = (learn_from.0..origin.0).filter_map(|slot| sums.load(Slot(slot))).fold(0.0, f64::max);
+        let floor = (IDLE_SHARE * peak).max(f64::MIN_POSITIVE);
+        let past = Past { sums: &sums, usual: &usual, floor };
+        let moments: Vec<(Slot, Moment)> = (learn_from.0..origin.0)
+            .map(Slot)
+            .filter_map(|slot| past.moment(slot).map(|moment| (slot, moment)))
+            .collect();
+        let leads = LEADS.iter().map(|lead| past.learn(*lead, &moments)).collect();
+        Some(Self { usual: usual.from(origin.plus(-DAY - 35)), floor, leads })
+    }
+
+    /// Below this a minute counts as idle, and is calibrated apart.
+    pub fn idle_below(&self) -> f64 {
+        self.floor
+    }
+
+    /// See [`Fitted::peak`].
+    pub fn peak(
+        &self,
+        known: &Known<'_>,
+        until: Timestamp,
+        levels: &[Quantile],
+        loads: &mut [Load],
+    ) -> Option<Peak> {
+        let (moment, ended) = self.moment(known)?;
+        let spoken_of = epoch_seconds(until) - LAST_PART / 2;
+        let seconds = spoken_of - ended;
+        let lead = self.lead(seconds)?;
+        let usual = self.usual.mean(spoken_of - 60, spoken_of)?;
+        let point = dot(&lead.weights, &moment.candidates(usual));
+        let steepness = moment.steepness(usual, seconds as f64 / 60.0, self.floor);
+        for (load, level) in loads.iter_mut().zip(levels) {
+            *load = Load::saturating(lead.spread.reach(point, steepness, level.get()));
+        }
+        Some(Peak {
+            at: crate::time::from_epoch_seconds(spoken_of),
+            origin: crate::time::from_epoch_seconds(ended),
+            point: Load::saturating(point),
+            usual: Load::saturating(usual),
+        })
+    }
+
+    /// What is seen, and when its newest minute ended. `None` when nothing is seen of the last minutes.
+    fn moment(&self, known: &Known<'_>) -> Option<(Moment, i64)> {
+        let step = known.settled.step().seconds();
+        let end = |slot: Slot| (slot.0 + 1) * step;
+        let settled = |until: i64, from: i64| {
+            // Slots that lie within `from..until` as a whole.
+            let (first, last) =
+                (from.div_euclid(step) + i64::from(from.rem_euclid(step) > 0), until.div_euclid(step));
+            (first..last.min(known.origin.0)).map(Slot)
+        };
+        let (ended, newest) = if let Some(live) = known.live {
+            (epoch_seconds(live.at) - AGE, live.load.get())
+        } else {
+            (0..LEADS[LEADS.len() - 1] * 60 / step)
+                .map(|back| known.origin.plus(-1 - back))
+                .find_map(|slot| known.settled.load(slot).map(|load| (end(slot), load)))?
+        };
+        let newest = Seen { load: newest, usual: self.usual.mean(ended - 60, ended)? };
+        let seen = |from: i64, until: i64| {
+            let (mut load, mut usual, mut count) = (0.0, 0.0, 0.0);
+            for slot in settled(until, from) {
+                if let Some(measured) = known.settled.load(slot) {
+                    load += measured;
+                    usual += self.usual.mean(end(slot) - step, end(slot)).unwrap_or(measured);
+                    count += 1.0;
+                }
+            }
+            (count > 0.0)
+                .then(|| (Seen { load: load / count, usual: usual / count }, count * step as f64 / 60.0))
+        };
+        let day = seen(ended - DAY * 60, ended)?.0;
+        let half_hour = seen(ended - 1800, ended).map_or(day, |(seen, _)| seen);
+        // A quarter of a minute of overlap with the newest one is not worth a slot.
+        let lately = seen(ended - 300, ended - 45);
+        let few = match lately {
+            Some((lately, minutes)) => {
+                let mix = |newest: f64, lately: f64| (newest + lately * minutes) / (1.0 + minutes);
+                Seen { load: mix(newest.load, lately.load), usual: mix(newest.usual, lately.usual) }
+            }
+            None => newest,
+        };
+        let before = seen(ended - 300, ended - 180).map_or(few.load, |(seen, _)| seen.load);
+        Some((Moment { newest, few, half_hour, day, before, minutes_since: 3.5 }, ended))
+    }
+
+    /// The learned lead nearest to `seconds`; `None` beyond the last.
+    fn lead(&self, seconds: i64) -> Option<&Lead> {
+        let last = LEADS[LEADS.len() - 1];
+        if seconds <= 0 || seconds > (last + 1) * 60 {
+            return None;
+        }
+        self.leads.iter().min_by_key(|lead| (lead.minutes * 60 - seconds).abs())
+    }
+}
+
+/// What past moments are made of.
+struct Past<'a> {
+    sums: &'a Sums,
+    usual: &'a Usual,
+    floor: f64,
+}
+
+impl Past<'_> {
+    /// What was seen when `newest` was the newest minute; `None` where it was not measured.
+    fn moment(&self, newest: Slot) -> Option<Moment> {
+        let seen = |from: i64, until: i64| {
+            let slots = newest.plus(-from)..newest.plus(1 - until);
+            Some(Seen { load: self.sums.mean(slots.clone())?, usual: self.usual.over(slots)? })
+        };
+        let now = seen(0, 0)?;
+        let day = seen(DAY - 1, 0)?;
+        let lately = seen(4, 2);
+        let mix = |now: f64, lately: f64| f64::mul_add(0.75, lately, 0.25 * now);
+        let few = lately.map_or(now, |lately| Seen {
+            load: mix(now.load, lately.load),
+            usual: mix(now.usual, lately.usual),
+        });
+        Some(Moment {
+            newest: now,
+            few,
+            half_hour: seen(29, 2).unwrap_or(day),
+            day,
+            before: seen(4, 3).map_or(few.load, |seen| seen.load),
+            minutes_since: 3.5,
+        })
+    }
+
+    /// Learns at `lead` minutes.
+    fn learn(&self, lead: i64, moments: &[(Slot, Moment)]) -> Lead {
+        let lessons = || {
+            moments.iter().filter_map(|(newest, moment)| {
+                let target = newest.plus(lead);
+                let (load, usual) = (self.sums.load(target)?, self.usual.over(target..target.next())?);
+                Some((moment, load, usual))
+            })
+        };
+        let mut sums = Lessons::default();
+        for (moment, load, usual) in lessons() {
+            let weight = 1.0 / (moment.few.load + usual + self.floor);
+            sums.add(moment.candidates(usual), load, weight);
+        }
+        let weights = sums.weights();
+        let misses: Vec<Miss> = lessons()
+            .map(|(moment, load, usual)| Miss {
+                point: dot(&weights, &moment.candidates(usual)),
+                load,
+                steepness: moment.steepness(usual, lead as f64, self.floor),
+            })
+            .collect();
+        Lead { minutes: lead, weights, spread: Spread::of(&misses, self.floor) }
+    }
+}

@@ -1,0 +1,201 @@
+//! The usual demand of each minute: what comparable days had at the same time on the customers' wall clock.
+//!
+//! Which days are comparable, and how far neighbouring minutes speak for each other, is chosen by the error of the last
+//! three weeks. Every number that enters a minute is at least a day older than it, so what past minutes are compared with is
+//! what would have been known then.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use chrono::{NaiveDate, TimeDelta};
+
+use super::sums::Sums;
+use crate::calendar::{DayKind, Outlook};
+use crate::time::{LocalClock, Slot, Step, Timestamp};
+
+/// Which earlier days a day is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// The same weekday of so many weeks.
+    Weekday(i64),
+    /// So many days of the same kind: working days, weekends, holidays.
+    Kind(usize),
+    /// So many days before it.
+    Recent(i64),
+}
+
+const LIKENESSES: [Likeness; 4] =
+    [Likeness::Weekday(4), Likeness::Weekday(2), Likeness::Kind(5), Likeness::Recent(7)];
+
+/// Widths over which neighbouring minutes are averaged, in minutes.
+const WIDTHS: [i64; 4] = [5, 15, 31, 61];
+
+/// How far back a day of the same kind may lie: the holiday before the last one.
+const KIND_REACH_DAYS: i64 = 120;
+
+/// The span whose error chooses, and the distance between the minutes that are looked at: with 60 minutes and 24 hours it
+/// has no divisor in common.
+const CHOOSE_DAYS: i64 = 21;
+const CHOOSE_EVERY: usize = 7;
+
+/// Minutes of a day.
+const DAY: i64 = 1440;
+
+/// The usual demand over a run of minutes, as running sums.
+#[derive(Debug, Clone)]
+pub(super) struct Usual {
+    first: Slot,
+    before: Vec<f64>,
+}
+
+impl Usual {
+    /// Mean usual demand between two instants, in seconds since the epoch; `None` outside the run.
+    pub(super) fn mean(&self, from: i64, until: i64) -> Option<f64> {
+        let (low, high) = (self.before(from)?, self.before(until)?);
+        (until > from).then(|| ((high - low) * 60.0 / (until - from) as f64).max(0.0))
+    }
+
+    /// Mean usual demand of some slots.
+    pub(super) fn over(&self, slots: Range<Slot>) -> Option<f64> {
+        let index = |slot: Slot| usize::try_from(slot.since(self.first)).ok();
+        let (low, high) = (*self.before.get(index(slots.start)?)?, *self.before.get(index(slots.end)?)?);
+        let count = slots.end.since(slots.start);
+        (count > 0).then(|| ((high - low) / count as f64).max(0.0))
+    }
+
+    fn before(&self, seconds: i64) -> Option<f64> {
+        let into = seconds - self.first.0 * 60;
+        let index = usize::try_from(into.div_euclid(60)).ok()?;
+        let (here, over) = (*self.before.get(index)?, into.rem_euclid(60));
+        if over == 0 {
+            return Some(here);
+        }
+        let next = *self.before.get(index + 1)?;
+        Some(here + (next - here) * over as f64 / 60.0)
+    }
+
+    /// The same from `first` on, as a run of its own.
+    pub(super) fn from(&self, first: Slot) -> Self {
+        let skipped = usize::try_from(first.since(self.first)).unwrap_or(0).min(self.before.len() - 1);
+        let base = self.before[skipped];
+        Self {
+            first: self.first.plus(i64::try_from(skipped).unwrap_or(0)),
+            before: self.before[skipped..].iter().map(|sum| sum - base).collect(),
+        }
+    }
+}
+
+/// What earlier days had to say.
+pub(super) struct Memory<'a> {
+    pub(super) sums: &'a Sums,
+    /// Nothing from here on is looked at.
+    pub(super) origin: Slot,
+    pub(super) clock: &'a LocalClock,
+    pub(super) outlook: &'a Outlook,
+}
+
+impl Memory<'_> {
+    /// The usual demand of `slots`, by the likeness and the width that would have been right lately.
+    pub(super) fn usual(&self, slots: Range<Slot>) -> Usual {
+        let (likeness, width) = self.choose();
+        let mut days = Days::default();
+        let mut before = vec![0.0];
+        let (mut sum, mut last) = (0.0, 0.0);
+        for slot in (slots.start.0..slots.end.0).map(Slot) {
+            let found = self.of(slot, likeness, width, &mut days);
+            // A day like no other is like the days before it; a minute that no day has is like the one before it.
+            last = found.or_else(|| self.of(slot, Likeness::Recent(7), width, &mut days)).unwrap_or(last);
+            sum += last;
+            before.push(sum);
+        }
+        Usual { first: slots.start, before }
+    }
+
+    /// The likeness and width with the least absolute error, after each day's level was set right.
+    fn choose(&self) -> (Likeness, i64) {
+        let first = self.origin.0 - CHOOSE_DAYS * DAY;
+        let mut best = (f64::INFINITY, (LIKENESSES[0], WIDTHS[0]));
+        for likeness in LIKENESSES {
+            for width in WIDTHS {
+                let mut days = Days::default();
+                let (mut errors, mut loads, mut usuals) = (0.0, 0.0, 0.0);
+                for slot in (first..self.origin.0).step_by(CHOOSE_EVERY).map(Slot) {
+                    let Some(load) = self.sums.load(slot) else { continue };
+                    let usual = self.of(slot, likeness, width, &mut days).unwrap_or(0.0);
+                    let level = if usuals > 0.0 { f64::clamp(loads / usuals, 0.5, 2.0) } else { 1.0 };
+                    errors += (load - level * usual).abs();
+                    // Levels are those of about a day.
+                    let keep = 1.0 - CHOOSE_EVERY as f64 / DAY as f64;
+                    loads = loads * keep + load;
+                    usuals = usuals * keep + usual;
+                }
+                if errors < best.0 {
+                    best = (errors, (likeness, width));
+                }
+            }
+        }
+        best.1
+    }
+
+    /// The usual demand of one minute: the mean over the days it is like, each smoothed over `width` minutes.
+    fn of(&self, slot: Slot, likeness: Likeness, width: i64, days: &mut Days) -> Option<f64> {
+        let at = Step::MINUTE.end(slot);
+        let date = local_date(self.clock, slot);
+        let (mut sum, mut count) = (0.0, 0.0);
+        for back in days.alike(date, likeness, self.outlook) {
+            let Some(then) = self.clock.days_earlier(at, *back).map(|then| Step::MINUTE.slot_of(then)) else {
+                continue;
+            };
+            if then >= self.origin {
+                continue;
+            }
+            let around = then.plus(-width / 2)..then.plus(width / 2 + 1).min(self.origin);
+            if let Some(mean) = self.sums.mean(around) {
+                sum += mean;
+                count += 1.0;
+            }
+        }
+        (count > 0.0).then(|| sum / count)
+    }
+}
+
+/// The days each date is like, found once a date.
+#[derive(Default)]
+struct Days {
+    kinds: BTreeMap<NaiveDate, DayKind>,
+    date: Option<(NaiveDate, Likeness)>,
+    alike: Vec<i64>,
+}
+
+impl Days {
+    /// How many days before `date` the days lie that it is like, nearest first.
+    fn alike(&mut self, date: NaiveDate, likeness: Likeness, outlook: &Outlook) -> &[i64] {
+        if self.date == Some((date, likeness)) {
+            return &self.alike;
+        }
+        self.date = Some((date, likeness));
+        let mut kind = |date: NaiveDate| *self.kinds.entry(date).or_insert_with(|| outlook.day(date).kind);
+        let own = kind(date);
+        let special = matches!(own, DayKind::Holiday | DayKind::HalfDay);
+        let same = |back: &i64| kind(date - TimeDelta::days(*back)) == own;
+        self.alike = match likeness {
+            // A holiday is not like the Mondays before it.
+            _ if special => (1..=KIND_REACH_DAYS).filter(same).take(5).collect(),
+            Likeness::Weekday(weeks) => (1..=2 * weeks)
+                .map(|week| 7 * week)
+                .filter(same)
+                .take(usize::try_from(weeks).unwrap_or(1))
+                .collect(),
+            Likeness::Kind(count) => (1..=KIND_REACH_DAYS).filter(same).take(count).collect(),
+            Likeness::Recent(count) => (1..=count).collect(),
+        };
+        &self.alike
+    }
+}
+
+/// The local date on which a slot begins.
+fn local_date(clock: &LocalClock, slot: Slot) -> NaiveDate {
+    let begins: Timestamp = Step::MINUTE.start(slot);
+    let day = clock.local_seconds(begins).div_euclid(86_400);
+    NaiveDate::from_epoch_days(i32::try_from(day).unwrap_or_default()).unwrap_or_default()
+}
