@@ -43,13 +43,18 @@ fn history(step_seconds: u64, days: i64) -> Series {
 
 fn policy() -> Policy {
     Policy {
-        plan: plan::Options { lead_time: Duration::from_secs(120), quantile: Quantile::P95 },
+        plan: plan::Options {
+            lead_time: Duration::from_secs(120),
+            quantile: Quantile::P95,
+            growth: plan::Growth::default(),
+        },
         guard: guard::Options {
             min: Replicas(3),
             max: Replicas(200),
             scale_down_hold: Duration::from_secs(60),
             stale_after: Duration::from_secs(120),
             mode: Mode::Active,
+            floor: guard::Floor::default(),
         },
     }
 }

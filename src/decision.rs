@@ -14,9 +14,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::forecast::nowcast::AGE;
 use crate::forecast::{Fitted, Known, Observation};
+use crate::guard::surge::{Surge, Watch};
 use crate::guard::{self, Applied, Freshness, Rung, Situation, Standing};
-use crate::plan::{self, EventNeed, Plan};
+use crate::plan::{self, EventNeed, Plan, RENEWAL, Shortfall};
 use crate::series::Series;
 use crate::time::Timestamp;
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
@@ -28,6 +30,10 @@ pub const DECIDE_EVERY: Duration = Duration::from_secs(15);
 /// asked, decided and published, so that they switch together.
 pub const PUBLISH_DELAY: Duration = Duration::from_secs(6);
 
+/// A look at the whole horizon costs a hundred times as much as a decision, and what it says hours ahead need not be said
+/// every quarter minute.
+const LOOK_AHEAD_EVERY: i64 = 300;
+
 /// How a target is to be scaled: everything an operator decides, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -35,6 +41,15 @@ pub struct Policy {
     pub plan: plan::Options,
     /// What is allowed.
     pub guard: guard::Options,
+}
+
+impl Policy {
+    /// How far back a state remembers, but for the newest measurement: the hold window, or a surge from what was said before
+    /// it to the calm after it.
+    pub fn remembers(&self) -> Duration {
+        let surge = 3 * (self.plan.lead_time + RENEWAL);
+        self.guard.scale_down_hold.max(surge.clamp(Duration::from_secs(300), Duration::from_secs(1800)))
+    }
 }
 
 /// One demand of a target at the moment of a decision: what it is, and what is known of it.
@@ -54,13 +69,19 @@ pub struct Evidence<'a> {
     pub model: Option<&'a dyn Fitted>,
 }
 
-/// What one decision hands to the next: a fold over the last hold window, and nothing older but the newest measurements.
+/// What one decision hands to the next: a fold over [`Policy::remembers`], and nothing older but the newest measurements.
 ///
-/// A replica that starts now folds that window from the source and then answers as one that has run for a month.
+/// A replica that starts now folds that time from the source and then answers as one that has run for a month.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     /// The newest instant measurement so far of each demand: one query that fails makes nobody blind.
     newest_live: Vec<Option<Observation>>,
+    /// What each demand was expected not to exceed, and whether it did.
+    watches: Vec<Watch>,
+    /// What was found at the last look at the horizon. It is told and moves nothing.
+    shortfall: Option<Shortfall>,
+    /// What was answered last.
+    answered: Option<Replicas>,
     guard: guard::State,
 }
 
@@ -79,6 +100,8 @@ pub struct Claim {
     pub plan: Option<Plan>,
     /// What a declared event needs within the lead time, if there is one.
     pub event_need: Option<EventNeed>,
+    /// A rise beyond what was expected, while it lasts.
+    pub surge: Option<Surge>,
 }
 
 /// What was decided, from what, and why.
@@ -94,6 +117,8 @@ pub struct Decision {
     pub rung: Rung,
     /// What each demand asks for, in the order of the configuration.
     pub claims: Vec<Claim>,
+    /// What will be missing in the next 48 h in spite of everything.
+    pub shortfall: Option<Shortfall>,
     /// Each rule that changed the number, in order.
     pub applied: Vec<Applied>,
     /// What is allowed, and answered; `None` when no number is honest.
@@ -112,30 +137,60 @@ pub fn decide(
     let remembered = state.newest_live.iter().copied().chain(std::iter::repeat(None));
     let newest_live: Vec<_> =
         evidence.iter().zip(remembered).map(|(evidence, before)| newer(evidence.live, before)).collect();
-    let (claims, standings): (Vec<_>, Vec<_>) =
-        evidence.iter().zip(&newest_live).map(|(evidence, live)| claim(now, evidence, *live, policy)).unzip();
+    let watched = state.watches.iter().cloned().chain(std::iter::repeat_with(Watch::default));
+    let (mut claims, mut standings, mut watches) = (Vec::new(), Vec::new(), Vec::new());
+    for ((evidence, live), watch) in evidence.iter().zip(&newest_live).zip(watched) {
+        let (claim, standing, watch) = claim(now, evidence, *live, policy, &watch);
+        claims.push(claim);
+        standings.push(standing);
+        watches.push(watch);
+    }
 
     let situation = Situation { now, demands: &standings, options: &policy.guard };
     let (ruling, guard) = guard::apply(&situation, &state.guard);
+    let shortfall = if now.timestamp().rem_euclid(LOOK_AHEAD_EVERY) == 0 {
+        look_ahead(now, evidence, &newest_live, policy, state.answered.or(ruling.guarded))
+    } else {
+        state.shortfall
+    };
     let decision = Decision {
         target: Arc::clone(target),
         at: now,
         effective_from: now + PUBLISH_DELAY,
         rung: ruling.rung,
         claims,
+        shortfall,
         applied: ruling.applied,
         guarded: ruling.guarded,
     };
-    (decision, State { newest_live, guard })
+    let answered = decision.guarded.or(state.answered);
+    (decision, State { newest_live, watches, shortfall, answered, guard })
 }
 
-/// What one demand asks for, and how the guard sees it.
+/// What will be missing of any demand: the largest shortfall.
+fn look_ahead(
+    now: Timestamp,
+    evidence: &[Evidence<'_>],
+    newest_live: &[Option<Observation>],
+    policy: &Policy,
+    standing: Option<Replicas>,
+) -> Option<Shortfall> {
+    let standing = (standing?, policy.guard.max);
+    let each = evidence.iter().zip(newest_live).filter_map(|(evidence, live)| {
+        let known = Known { settled: evidence.settled, origin: evidence.settled.end(), live: *live };
+        Shortfall::ahead(now, evidence.model?, &known, evidence.capacity, &policy.plan, standing)
+    });
+    each.max_by_key(|shortfall| shortfall.missing)
+}
+
+/// What one demand asks for, how the guard sees it, and what to remember of it.
 fn claim<'a>(
     now: Timestamp,
     evidence: &Evidence<'a>,
     live: Option<Observation>,
     policy: &Policy,
-) -> (Claim, Standing<'a>) {
+    watch: &Watch,
+) -> (Claim, Standing<'a>, Watch) {
     let capacity = evidence.capacity;
     let observed = newest(evidence, live);
     let freshness = Freshness::of(observed, now, policy.guard.stale_after);
@@ -143,9 +198,9 @@ fn claim<'a>(
 
     let known = Known { settled: evidence.settled, origin: evidence.settled.end(), live };
     let plan_at = |quantile| {
-        evidence
-            .model
-            .and_then(|model| plan::for_lead_time(now, model, &known, capacity, &policy.plan, quantile))
+        evidence.model.and_then(|model| {
+            plan::for_lead_time(now, model, &known, capacity, &policy.plan, quantile, policy.guard.max)
+        })
     };
     let raised = Quantile::P99.get().max(policy.plan.quantile.get());
     let plan = plan_at(policy.plan.quantile);
@@ -157,6 +212,9 @@ fn claim<'a>(
     let event_need =
         evidence.model.and_then(|model| plan::for_events(now, model, &known, capacity, &policy.plan));
 
+    let said = plan.as_ref().and_then(|plan| Some((plan.peak_at, plan.unlikely?)));
+    let ahead = policy.plan.lead_time + RENEWAL;
+    let (surge, watch) = watch.look(now, live, AGE, ahead, said);
     let standing = Standing {
         demand: evidence.demand,
         freshness,
@@ -164,10 +222,13 @@ fn claim<'a>(
         planned: plan.as_ref().map(|plan| plan.replicas),
         planned_raised: plan_raised.as_ref().map(|plan| plan.replicas),
         event_need: event_need.clone(),
+        surge: surge.map(|surge| Replicas::bearing(surge.reaches, capacity)),
+        frozen: watch.freezes(now),
     };
     let rung = standing.rung(policy.guard.mode);
     let plan = plan_raised.or(plan);
-    (Claim { demand: Arc::clone(evidence.demand), rung, observed, reactive_need, plan, event_need }, standing)
+    let demand = Arc::clone(evidence.demand);
+    (Claim { demand, rung, observed, reactive_need, plan, event_need, surge }, standing, watch)
 }
 
 /// The later of two measurements.

@@ -291,8 +291,13 @@ fn launch(multiple: f64, seen_minutes: i64, mode: Mode) -> (Launch, Policy) {
         history.put(slot, Load::saturating(load));
     }
     let policy = Policy {
-        plan: plan::Options { lead_time: Duration::from_secs(120), quantile: Quantile::P95 },
+        plan: plan::Options {
+            lead_time: Duration::from_secs(120),
+            quantile: Quantile::P95,
+            growth: plan::Growth::default(),
+        },
         guard: guard::Options {
+            floor: guard::Floor::Reactive,
             min: Replicas(1),
             max: Replicas(10_000),
             scale_down_hold: Duration::from_secs(300),

@@ -161,13 +161,18 @@ fn target(mode: Mode) -> Arc<Target> {
         timezone: chrono_tz::UTC,
         almanac: Almanac::none(chrono_tz::UTC),
         policy: Policy {
-            plan: plan::Options { lead_time: Duration::from_secs(120), quantile: Quantile::P95 },
+            plan: plan::Options {
+                lead_time: Duration::from_secs(120),
+                quantile: Quantile::P95,
+                growth: plan::Growth::default(),
+            },
             guard: guard::Options {
                 min: Replicas(2),
                 max: Replicas(500),
                 scale_down_hold: Duration::from_secs(60),
                 stale_after: Duration::from_secs(120),
                 mode,
+                floor: guard::Floor::default(),
             },
         },
     })

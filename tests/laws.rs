@@ -56,6 +56,7 @@ prop_compose! {
         Policy {
             plan: plan::Options {
                 lead_time: Duration::from_secs(lead),
+                growth: plan::Growth::default(),
                 quantile: Quantile::try_new(quantile).unwrap(),
             },
             guard: guard::Options {
@@ -63,7 +64,7 @@ prop_compose! {
                 max: Replicas(min + span),
                 scale_down_hold: Duration::from_secs(hold),
                 stale_after: Duration::from_secs(stale),
-                mode: if shadow { Mode::Shadow } else { Mode::Active },
+                mode: if shadow { Mode::Shadow } else { Mode::Active }, floor: guard::Floor::default()
             },
         }
     }

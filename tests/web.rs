@@ -291,6 +291,7 @@ fn with_blind_queue(decision: &Decision, jobs: f64) -> Arc<Decision> {
         )),
         plan: None,
         event_need: None,
+        surge: None,
     });
     Arc::new(decision)
 }

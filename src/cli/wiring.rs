@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::calendar::Almanac;
 use crate::config::{self, Config, Listen, PrometheusSettings};
 use crate::engine::{self, Board, Clock, Demand, FitPool, Shared, Supply, Target};
-use crate::forecast::{Forecaster, Tide, WithEffects};
+use crate::forecast::{Forecaster, Nowcasting, Tide, WithEffects};
 use crate::history::{Archive, Recent};
 use crate::keda;
 use crate::source::prometheus;
@@ -95,7 +95,9 @@ impl<C: Clock> Assembly<C> {
 
 /// What learns a target's demand, from its history and its almanac: the same for `serve`, `demo` and `forecast`.
 pub(super) fn forecaster(almanac: &Almanac) -> Arc<dyn Forecaster> {
-    Arc::new(WithEffects { base: Tide::new(almanac.clone()), almanac: almanac.clone() })
+    let tide = Arc::new(Tide::new(almanac.clone()));
+    let base = Nowcasting { base: tide, almanac: almanac.clone() };
+    Arc::new(WithEffects { base, almanac: almanac.clone() })
 }
 
 /// A listener, or an error that says whose address it is.

@@ -84,9 +84,15 @@ pub(super) fn check(
     );
 
     let (min, max) = replicas?;
-    let plan = plan::Options { lead_time: lead_time?, quantile: quantile? };
-    let guard =
-        guard::Options { min, max, scale_down_hold: scale_down_hold?, stale_after: stale_after?, mode };
+    let plan = plan::Options { lead_time: lead_time?, quantile: quantile?, growth: plan::Growth::default() };
+    let guard = guard::Options {
+        min,
+        max,
+        scale_down_hold: scale_down_hold?,
+        stale_after: stale_after?,
+        mode,
+        floor: guard::Floor::default(),
+    };
     Some(Target {
         name: Arc::from(name),
         scaled_object: scaled_object?,

@@ -165,7 +165,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
     async fn replay(&mut self, at: Timestamp, deadline: Instant) -> Option<State> {
         let step = Step::try_new(DECIDE_EVERY).unwrap_or(Step::MINUTE);
         let until = step.last_ended(at);
-        let from = until.plus(-step.slots_in(self.target.policy.guard.scale_down_hold));
+        let from = until.plus(-step.slots_in(self.target.policy.remembers()));
         let replays = self.feeds.iter_mut().map(|feed| feed.replay(at, step, from..until, deadline));
         let read: Option<Vec<Vec<Sample>>> = join_all(replays).await.into_iter().collect();
         let mut reads: Vec<_> = read?.into_iter().map(Vec::into_iter).collect();

@@ -119,6 +119,11 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
         let _ = (known, until, levels, loads);
         None
     }
+
+    /// The largest load it has learned from, if it remembers: what a forecast is held against before it is believed.
+    fn most_seen(&self) -> Option<Load> {
+        None
+    }
 }
 
 /// What stands ready for a declared event.
@@ -142,7 +147,7 @@ pub struct Cause {
 }
 
 /// What a nowcast's quantiles rest on.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Peak {
     /// The instant spoken of.
     pub at: Timestamp,
@@ -152,6 +157,10 @@ pub struct Peak {
     pub point: Load,
     /// What is usual there.
     pub usual: Load,
+    /// What the calendar or the event in force there adds to the point or takes away.
+    pub effect: f64,
+    /// Which one that is.
+    pub cause: Option<Cause>,
 }
 
 /// What a forecast of one slot is made of, in the unit of the series; the parts add up to the median before calibration.

@@ -12,6 +12,7 @@
 
 mod rules;
 mod staleness;
+pub mod surge;
 pub mod tolerance;
 
 use std::collections::VecDeque;
@@ -46,7 +47,23 @@ pub struct Options {
     pub stale_after: Duration,
     /// Shadow or active.
     pub mode: Mode,
+    /// What the present load may do.
+    pub floor: Floor,
 }
+
+/// What the load that is there may do to replicas while there is a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Floor {
+    /// It is a floor: never fewer than it needs. The law of this module.
+    #[default]
+    Reactive,
+    /// It may stop a scale-down and never causes a scale-up, for pods asked for a spike come when it is over. Cheaper, and
+    /// outside the law; without a plan the floor is whole all the same.
+    Hold,
+}
+
+/// With [`Floor::Hold`], what was answered within this time stands for the replicas there are: an HPA keeps them as long.
+const HELD_FOR: Duration = Duration::from_secs(300);
 
 /// A rule that can change the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,6 +74,10 @@ pub enum Rule {
     NoPlan,
     /// A demand's measurements are stale: its plan is read at a raised quantile.
     RaisedQuantile,
+    /// A demand surges beyond what was expected: what it reaches within the lead time is proposed.
+    Surge,
+    /// A surge is not over for long: nothing is scaled down.
+    SurgeFreeze,
     /// A recent, larger proposal still counts.
     ScaleDownHold,
     /// Not fewer than what a declared event may need.
@@ -73,10 +94,12 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule, in the order in which they are applied.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Shadow,
         Self::NoPlan,
         Self::RaisedQuantile,
+        Self::Surge,
+        Self::SurgeFreeze,
         Self::ScaleDownHold,
         Self::EventFloor,
         Self::ReactiveFloor,
@@ -91,6 +114,8 @@ impl Rule {
             Self::Shadow => "shadow",
             Self::NoPlan => "no_plan",
             Self::RaisedQuantile => "raised_quantile",
+            Self::Surge => "surge",
+            Self::SurgeFreeze => "surge_freeze",
             Self::ScaleDownHold => "scale_down_hold",
             Self::EventFloor => "event_floor",
             Self::ReactiveFloor => "reactive_floor",
@@ -114,8 +139,11 @@ pub struct Applied {
     pub why: String,
 }
 
-/// What the guard remembers: the proposals of the last hold window, and nothing older.
+/// What the guard remembers: the proposals of the last hold window, and nothing older but what a surge keeps or
+/// [`Floor::Hold`] looks back at.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     proposals: VecDeque<(Timestamp, Replicas)>,
+    /// With [`Floor::Hold`] only.
+    answers: VecDeque<(Timestamp, Replicas)>,
 }

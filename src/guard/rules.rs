@@ -1,6 +1,9 @@
 //! The rules in their order, on one page.
 
-use super::{Applied, Freshness, Mode, Options, Rule, Rung, State};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::{Applied, Floor, Freshness, HELD_FOR, Mode, Options, Rule, Rung, State};
 use crate::plan::EventNeed;
 use crate::time::Timestamp;
 use crate::units::Replicas;
@@ -31,6 +34,10 @@ pub struct Standing<'a> {
     pub planned_raised: Option<Replicas>,
     /// What a declared event needs within the lead time, if there is one.
     pub event_need: Option<EventNeed>,
+    /// What a surge beyond all expectation will need, while there is one.
+    pub surge: Option<Replicas>,
+    /// Whether such a surge forbids to scale down.
+    pub frozen: bool,
 }
 
 impl Standing<'_> {
@@ -88,11 +95,14 @@ pub struct Ruling {
 pub fn apply(situation: &Situation<'_>, state: &State) -> (Ruling, State) {
     let mut trail = Trail::default();
     propose(situation, &mut trail);
-    let state = hold(situation, state, &mut trail);
+    surge(situation, &mut trail);
+    let proposals = hold(situation, state, &mut trail);
     event_floor(situation, &mut trail);
-    floor(situation, &mut trail);
+    floor(situation, state, &mut trail);
     bounds(situation.options, &mut trail);
-    (Ruling { rung: situation.rung(), guarded: trail.replicas, applied: trail.applied }, state)
+    let answers = remember(situation, state, trail.replicas);
+    let ruling = Ruling { rung: situation.rung(), guarded: trail.replicas, applied: trail.applied };
+    (ruling, State { proposals, answers })
 }
 
 /// The number on its way through the rules.
@@ -147,16 +157,43 @@ fn propose(situation: &Situation<'_>, trail: &mut Trail) {
     }
 }
 
+/// What rises beyond all expectation is taken to go on rising for the lead time. It rests on the forecast, so a shadow does
+/// not do it.
+fn surge(situation: &Situation<'_>, trail: &mut Trail) {
+    if situation.options.mode == Mode::Active
+        && let Some((standing, need)) = situation.most(&[Rung::Planned], |standing| standing.surge)
+    {
+        trail.raise(Rule::Surge, need, || {
+            situation.because(
+                standing,
+                format_args!("demand surges; at this pace {need} are needed in a lead time"),
+            )
+        });
+    }
+}
+
+/// The entries of a memory that are younger than `window`.
+fn young(
+    memory: &VecDeque<(Timestamp, Replicas)>,
+    now: Timestamp,
+    window: Duration,
+) -> VecDeque<(Timestamp, Replicas)> {
+    let young = |made: Timestamp| made <= now && (now - made).to_std().is_ok_and(|age| age < window);
+    memory.iter().copied().filter(|(made, _)| young(*made)).collect()
+}
+
 /// The largest proposal of the hold window counts. What is remembered are the proposals as they were made, not as they
 /// were held, or a hold would renew itself for ever.
-fn hold(situation: &Situation<'_>, state: &State, trail: &mut Trail) -> State {
-    let window = situation.options.scale_down_hold;
-    let young = |made: Timestamp| {
-        made <= situation.now && (situation.now - made).to_std().is_ok_and(|age| age < window)
-    };
-    let mut proposals: std::collections::VecDeque<_> =
-        state.proposals.iter().copied().filter(|(made, _)| young(*made)).collect();
+fn hold(situation: &Situation<'_>, state: &State, trail: &mut Trail) -> VecDeque<(Timestamp, Replicas)> {
+    let mut proposals = young(&state.proposals, situation.now, situation.options.scale_down_hold);
     let held = proposals.iter().copied().max_by_key(|(_, replicas)| *replicas);
+    let frozen =
+        situation.options.mode == Mode::Active && situation.demands.iter().any(|standing| standing.frozen);
+    if frozen && let (Some(replicas), Some((_, most))) = (trail.replicas, last_most(&state.proposals)) {
+        trail.raise(Rule::SurgeFreeze, most, || {
+            format!("demand has surged; {replicas} would do, and {most} stay until it has been calm for a lead time")
+        });
+    }
     if let Some(proposed) = trail.replicas {
         proposals.push_back((situation.now, proposed));
     }
@@ -165,7 +202,28 @@ fn hold(situation: &Situation<'_>, state: &State, trail: &mut Trail) -> State {
             format!("{replicas} were proposed {} s ago", (situation.now - made).num_seconds())
         });
     }
-    State { proposals }
+    proposals
+}
+
+/// The largest of the remembered proposals, the newest of several.
+fn last_most(proposals: &VecDeque<(Timestamp, Replicas)>) -> Option<(Timestamp, Replicas)> {
+    proposals.iter().copied().max_by_key(|(_, replicas)| *replicas)
+}
+
+/// The answers that [`Floor::Hold`] looks back at.
+fn remember(
+    situation: &Situation<'_>,
+    state: &State,
+    answered: Option<Replicas>,
+) -> VecDeque<(Timestamp, Replicas)> {
+    match situation.options.floor {
+        Floor::Reactive => VecDeque::new(),
+        Floor::Hold => {
+            let mut answers = young(&state.answers, situation.now, HELD_FOR);
+            answers.extend(answered.map(|replicas| (situation.now, replicas)));
+            answers
+        }
+    }
 }
 
 /// Never fewer than what somebody has declared to be needed: in shadow too, and however little else is known of that demand.
@@ -181,11 +239,16 @@ fn event_floor(situation: &Situation<'_>, trail: &mut Trail) {
 
 /// Never fewer than what is known to be needed now. What a demand needed last counts for as long as any number is
 /// answered, also when nothing else is known of that demand any more.
-fn floor(situation: &Situation<'_>, trail: &mut Trail) {
+fn floor(situation: &Situation<'_>, state: &State, trail: &mut Trail) {
     use Rung::{PlanOnly, Planned, ReactiveOnly, Unavailable};
     if let Some((standing, need)) =
         situation.most(&[Planned, ReactiveOnly], |standing| standing.reactive_need)
     {
+        let standing_now = match (situation.options.floor, situation.rung()) {
+            (Floor::Hold, Planned) => last_most(&young(&state.answers, situation.now, HELD_FOR)),
+            _ => None,
+        };
+        let need = standing_now.map_or(need, |(_, replicas)| need.min(replicas));
         trail.raise(Rule::ReactiveFloor, need, || {
             situation.because(standing, format_args!("the newest measurement already needs {need}"))
         });
@@ -227,6 +290,7 @@ mod tests {
             scale_down_hold: Duration::from_secs(60),
             stale_after: Duration::from_secs(120),
             mode,
+            floor: Floor::Reactive,
         }
     }
 
@@ -241,6 +305,8 @@ mod tests {
             planned: planned.map(Replicas),
             planned_raised: raised.map(Replicas),
             event_need: None,
+            surge: None,
+            frozen: false,
         }
     }
 
@@ -412,6 +478,7 @@ mod tests {
                 scale_down_hold: Duration::from_secs(hold),
                 stale_after: Duration::from_secs(120),
                 mode: if shadow { Mode::Shadow } else { Mode::Active },
+                floor: Floor::Reactive,
             };
             let mut state = State::default();
             let mut now = 1_000_000;

@@ -188,13 +188,18 @@ pub(super) mod tests {
             timezone: chrono_tz::UTC,
             almanac: Almanac::none(chrono_tz::UTC),
             policy: Policy {
-                plan: plan::Options { lead_time: Duration::from_secs(90), quantile: Quantile::P95 },
+                plan: plan::Options {
+                    lead_time: Duration::from_secs(90),
+                    quantile: Quantile::P95,
+                    growth: plan::Growth::default(),
+                },
                 guard: guard::Options {
                     min: Replicas(3),
                     max: Replicas(200),
                     scale_down_hold: Duration::from_secs(300),
                     stale_after: Duration::from_secs(120),
                     mode: guard::Mode::Active,
+                    floor: guard::Floor::default(),
                 },
             },
         }

@@ -282,6 +282,7 @@ mod tests {
             reactive_need: None,
             plan: None,
             event_need: None,
+            surge: None,
         };
         let stale = Observation { at: at - chrono::TimeDelta::seconds(300), load: Load::ZERO };
         let decision = Decision {
@@ -290,6 +291,7 @@ mod tests {
             effective_from: at,
             rung: Rung::Unavailable,
             claims: vec![claim("requests", Some(stale)), claim("queue", None)],
+            shortfall: None,
             applied: Vec::new(),
             guarded: None,
         };

@@ -76,7 +76,32 @@ impl ScaleUpPolicy {
     }
 }
 
+impl ScaleUpPolicy {
+    /// The most that may stand a sync after `replicas` did.
+    fn after(self, replicas: f64) -> f64 {
+        let periods = SYNC.as_secs_f64() / self.period.as_secs_f64().max(1.0);
+        match self.unit {
+            Unit::Pods => replicas + f64::from(self.amount) * periods,
+            Unit::Percent => replicas * (1.0 + f64::from(self.amount) / 100.0).powf(periods),
+        }
+    }
+}
+
 impl ScaleUp {
+    fn after(&self, replicas: f64) -> f64 {
+        match self {
+            Self::Doubling => (2.0 * replicas).max(4.0),
+            Self::Policies { select, policies } => {
+                let after = policies.iter().map(|policy| policy.after(replicas));
+                let after = match select {
+                    Select::Max => after.fold(f64::NEG_INFINITY, f64::max),
+                    Select::Min => after.fold(f64::INFINITY, f64::min),
+                };
+                if after.is_finite() { after } else { replicas }
+            }
+        }
+    }
+
     fn before(&self, replicas: f64) -> f64 {
         match self {
             Self::Doubling if replicas <= 4.0 => 0.0,
@@ -102,6 +127,13 @@ impl Growth {
             .pods_per_minute
             .map_or(f64::NEG_INFINITY, |pods| replicas - pods * SYNC.as_secs_f64() / 60.0);
         by_hpa.max(by_cluster).clamp(0.0, replicas.max(0.0))
+    }
+
+    /// The most replicas that may stand one [`SYNC`] after `replicas` did, not rounded.
+    pub fn after(&self, replicas: f64) -> f64 {
+        let by_cluster =
+            self.pods_per_minute.map_or(f64::INFINITY, |pods| replicas + pods * SYNC.as_secs_f64() / 60.0);
+        self.scale_up.after(replicas).min(by_cluster).max(replicas)
     }
 
     /// As [`Growth::before`], but `span` before; only whole syncs count.

@@ -1,10 +1,16 @@
-//! Demand becomes replicas: how many pods the coming lead-time window needs.
+//! Demand becomes replicas: how many pods the coming lead-time window needs, and what must stand already for the climb
+//! to a later peak.
 //!
-//! A pod asked for now is ready one lead time from now. What must stand is therefore the most that any slot between now
-//! and then needs, read at the quantile that the operator's costs choose. This module refuses to know what is running:
-//! that a need may not be met in time, or must not fall yet, is [`crate::guard`]'s to say.
+//! A pod asked for now is ready one lead time from now. What must be asked for is therefore what is needed then, read at
+//! the quantile that the operator's costs choose. Where the model knows the next minutes ([`Fitted::peak`]) they decide,
+//! for what comes before has been asked for already and the floor holds what is there; otherwise the most that any slot of
+//! the window needs. Beyond the window a peak counts as far as the way up to it must begin now ([`Growth`]).
+//!
+//! This module refuses to know what is running: that a need may not be met in time, or must not fall yet, is
+//! [`crate::guard`]'s to say.
 
 mod growth;
+mod shortfall;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,6 +21,7 @@ use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
 pub use growth::{Growth, SYNC, ScaleUp, ScaleUpPolicy, Select, Unit};
+pub use shortfall::{Limit, Shortfall};
 
 /// What turns demand into replicas.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,12 +30,21 @@ pub struct Options {
     pub lead_time: Duration,
     /// How sure to be.
     pub quantile: Quantile,
+    /// How fast replicas can climb.
+    pub growth: Growth,
 }
 
 /// Between two decisions that reach pods lies at most: one answer interval, one HPA sync and the time an answer waits
 /// to be in force on every replica. The window is longer than the lead time by this, or the last seconds of a ramp
 /// would belong to nobody.
 pub const RENEWAL: Duration = Duration::from_secs(45);
+
+/// No climb is begun longer before its peak: what takes longer is a matter of capacity, not of scaling.
+const LONGEST_CLIMB: Duration = Duration::from_secs(6 * 3600);
+
+/// A forecast beyond this multiple of the most that was ever seen is a model gone wrong, not a plan. Ten-fold sales and
+/// launches have been seen; they are declared, and a declared uplift is not the forecast's.
+pub const ABSURD: f64 = 20.0;
 
 /// The replicas needed over the coming lead-time window, and the moment that decides it.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,16 +55,23 @@ pub struct Plan {
     pub quantile: Quantile,
     /// The last instant of known demand that the forecast rests on.
     pub origin: Timestamp,
-    /// The end of the slot with the largest demand in the window.
+    /// The moment with the largest demand in the window.
     pub peak_at: Timestamp,
     /// Demand there, at `quantile`.
     pub peak: Load,
     /// Demand there, at the median.
     pub median: Load,
+    /// What demand is not expected to exceed there, at [`Quantile::UNLIKELY`], where the model knows the next minutes: beyond
+    /// it is a surge.
+    pub unlikely: Option<Load>,
     /// What the forecast there is made of.
     pub components: Components,
     /// The calendar or event among them, if one is in force there.
     pub cause: Option<Cause>,
+    /// The later peak for whose sake more is asked for than the window needs.
+    pub climb: Option<Climb>,
+    /// What the model said, where that was beyond [`ABSURD`] times anything seen and was cut.
+    pub absurd: Option<Load>,
 }
 
 /// What stands ready for a declared event, whether or not the forecast is trusted.
@@ -64,8 +87,17 @@ pub struct EventNeed {
     pub at: Timestamp,
 }
 
+/// A peak beyond the window, the way to which begins now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Climb {
+    /// When.
+    pub at: Timestamp,
+    /// What it needs.
+    pub to: Replicas,
+}
+
 /// The plan at `now` for the window `(now, now + lead time + RENEWAL]`, read at `quantile`, with replicas that bear
-/// `capacity` each, in the unit of what is known.
+/// `capacity` each, in the unit of what is known. No climb leads above `max`.
 ///
 /// `None` when the model cannot speak of the whole window: it was never fitted this far ahead, or what is known has
 /// become too old.
@@ -76,20 +108,71 @@ pub fn for_lead_time(
     capacity: LoadPerReplica,
     options: &Options,
     quantile: Quantile,
+    max: Replicas,
+) -> Option<Plan> {
+    let until = now + options.lead_time + RENEWAL;
+    let mut plan = next_minutes(until, model, known, quantile)
+        .or_else(|| whole_window(now, until, model, known, quantile))?;
+    let seen =
+        model.most_seen().map(|seen| known.live.map_or(seen.get(), |live| live.load.get().max(seen.get())));
+    if let Some(most) = seen.map(|seen| seen * ABSURD).filter(|most| *most > 0.0 && plan.peak.get() > *most) {
+        plan.absurd = Some(plan.peak);
+        plan.peak = Load::saturating(most);
+        plan.median = Load::saturating(plan.median.get().min(most));
+    }
+    plan.replicas = Replicas::bearing(plan.peak, capacity);
+    begin_climbs(until, model, known, capacity, options, max, &mut plan);
+    Some(plan)
+}
+
+/// What the model knows of the minutes in which the pods asked for now first serve.
+fn next_minutes(until: Timestamp, model: &dyn Fitted, known: &Known<'_>, quantile: Quantile) -> Option<Plan> {
+    let mut loads = [Load::ZERO; 3];
+    let peak = model.peak(known, until, &[Quantile::MEDIAN, quantile, Quantile::UNLIKELY], &mut loads)?;
+    Some(Plan {
+        replicas: Replicas(0),
+        quantile,
+        origin: peak.origin,
+        peak_at: peak.at,
+        peak: loads[1],
+        median: loads[0],
+        unlikely: Some(loads[2]),
+        components: Components {
+            profile: peak.usual.get(),
+            level: peak.point.get() - peak.effect - peak.usual.get(),
+            effect: peak.effect,
+            ..Components::default()
+        },
+        cause: peak.cause,
+        climb: None,
+        absurd: None,
+    })
+}
+
+/// The slot of the window that needs the most.
+fn whole_window(
+    now: Timestamp,
+    until: Timestamp,
+    model: &dyn Fitted,
+    known: &Known<'_>,
+    quantile: Quantile,
 ) -> Option<Plan> {
     let step = known.settled.step();
-    let forecast = model.forecast(known, window(now, step, options), &[Quantile::MEDIAN, quantile])?;
+    let (first, last) = (step.last_ended(now).next(), step.slot_of(until));
+    let forecast = model.forecast(known, first..last.next(), &[Quantile::MEDIAN, quantile])?;
     let row = forecast.rows().max_by(|a, b| a.loads[1].total_cmp(&b.loads[1]).then(b.slot.cmp(&a.slot)))?;
-    let peak = Load::saturating(row.loads[1]);
     Some(Plan {
-        replicas: Replicas::bearing(peak, capacity),
+        replicas: Replicas(0),
         quantile,
         origin: forecast.origin,
         peak_at: step.end(row.slot),
-        peak,
+        peak: Load::saturating(row.loads[1]),
         median: Load::saturating(row.loads[0]),
+        unlikely: None,
         components: row.components,
         cause: forecast.cause(&row.components).cloned(),
+        climb: None,
+        absurd: None,
     })
 }
 
@@ -110,4 +193,44 @@ pub fn for_events(
 fn window(now: Timestamp, step: Step, options: &Options) -> Range<Slot> {
     let until = now + options.lead_time + RENEWAL;
     step.last_ended(now).next()..step.slot_of(until).next()
+}
+
+/// Raises the plan to what must stand now for a peak beyond the window: walked down from the last slot whose climb could
+/// have begun, one slot at a time.
+fn begin_climbs(
+    until: Timestamp,
+    model: &dyn Fitted,
+    known: &Known<'_>,
+    capacity: LoadPerReplica,
+    options: &Options,
+    max: Replicas,
+    plan: &mut Plan,
+) {
+    let reach = options.growth.time_to_climb(plan.replicas, max, LONGEST_CLIMB);
+    if reach.is_zero() {
+        return;
+    }
+    let step = known.settled.step();
+    let (first, last) = (step.slot_of(until).next(), step.slot_of(until + reach));
+    if first > last {
+        return;
+    }
+    let Some(forecast) = model.forecast(known, first..last.next(), &[plan.quantile]) else { return };
+    let mut needed = 0.0_f64;
+    let mut top: Option<Climb> = None;
+    for row in forecast.rows().rev() {
+        let own = Replicas::bearing(Load::saturating(row.loads[0]), capacity).min(max);
+        needed = options.growth.long_before(needed, step.duration());
+        if f64::from(own.0) >= needed {
+            needed = f64::from(own.0);
+            top = Some(Climb { at: step.end(row.slot), to: own });
+        }
+    }
+    // From the first slot beyond the window down to the window's end.
+    let ahead = (step.start(first) - until).to_std().unwrap_or_default();
+    let needed = Replicas::whole(options.growth.long_before(needed, ahead));
+    if needed > plan.replicas {
+        plan.replicas = needed;
+        plan.climb = top;
+    }
 }

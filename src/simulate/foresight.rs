@@ -31,19 +31,9 @@ pub fn answers(needs: &[Replicas], lead_time: Duration, growth: &Growth) -> Vec<
         }
         let most = window.front().map_or(Replicas(0), |latest| needs[*latest]);
         next = f64::from(most.0).max(growth.before(next));
-        answers[at] = whole(next);
+        answers[at] = Replicas::whole(next);
     }
     answers
-}
-
-/// Rounded upward; a hair above a whole number is that number.
-fn whole(replicas: f64) -> Replicas {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "at least 0, and the cast saturates"
-    )]
-    Replicas((replicas - 1e-9).ceil().max(0.0) as u32)
 }
 
 #[cfg(test)]

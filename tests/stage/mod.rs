@@ -43,13 +43,18 @@ pub(crate) fn target(name: &str) -> Arc<Target> {
         timezone: chrono_tz::Europe::London,
         almanac: Almanac::none(chrono_tz::Europe::London),
         policy: Policy {
-            plan: plan::Options { lead_time: seconds(90), quantile: Quantile::P95 },
+            plan: plan::Options {
+                lead_time: seconds(90),
+                quantile: Quantile::P95,
+                growth: plan::Growth::default(),
+            },
             guard: guard::Options {
                 min: Replicas(0),
                 max: Replicas(200),
                 scale_down_hold: seconds(300),
                 stale_after: seconds(120),
                 mode: guard::Mode::Active,
+                floor: guard::Floor::default(),
             },
         },
     })
@@ -78,11 +83,16 @@ pub(crate) fn decision(target: &str, at: Timestamp, replicas: Option<u32>) -> Ar
                 peak_at: at + seconds(120),
                 peak: load(count),
                 median: load(count.saturating_sub(1)),
+                unlikely: None,
                 components: Components::default(),
                 cause: None,
+                climb: None,
+                absurd: None,
             }),
             event_need: None,
+            surge: None,
         }],
+        shortfall: None,
         applied: replicas
             .map(|count| Applied {
                 rule: Rule::ScaleDownHold,

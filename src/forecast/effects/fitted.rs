@@ -17,7 +17,7 @@ use super::lift::Lift;
 use super::occasion::{Occasion, Sight};
 use super::reach::{Reach, Standing, normal_quantile};
 use crate::calendar::WindowSource;
-use crate::forecast::{Cause, Components, EventFloor, Fitted, Forecast, Known, Observation};
+use crate::forecast::{Cause, Components, EventFloor, Fitted, Forecast, Known, Observation, Peak};
 use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
@@ -101,6 +101,40 @@ impl Fitted for FittedEffects {
             }
         }
         Some(forecast)
+    }
+
+    fn peak(
+        &self,
+        known: &Known<'_>,
+        until: Timestamp,
+        levels: &[Quantile],
+        loads: &mut [Load],
+    ) -> Option<Peak> {
+        let standings = self.standings(known, self.step.slot_of(until).next());
+        if standings.0.is_empty() {
+            return self.base.peak(known, until, levels, loads);
+        }
+        let cleaned = self.cleaned(known, &standings);
+        let known = cleaned.as_known(known);
+        let mut median = [Load::ZERO];
+        self.base.peak(&known, until, &[Quantile::MEDIAN], &mut median)?;
+        let peak = self.base.peak(&known, until, levels, loads)?;
+        let (at, median) = (peak.at, median[0].get());
+        let Some(strongest) = self.in_force(&standings, at, at, Some(median)) else { return Some(peak) };
+        let mut below = 0.0_f64;
+        for (load, level) in loads.iter_mut().zip(levels) {
+            let lifted = self.largest(&standings, at, at, median, load.get(), normal_quantile(*level));
+            below = below.max(lifted);
+            *load = Load::saturating(below);
+        }
+        let effect = peak.point.get() * (strongest.reach.log.exp() - 1.0);
+        let point = Load::saturating(peak.point.get() + effect);
+        let cause = self.causes.get(usize::from(strongest.name)).cloned();
+        Some(Peak { point, effect, cause, ..peak })
+    }
+
+    fn most_seen(&self) -> Option<Load> {
+        self.base.most_seen()
     }
 
     fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {

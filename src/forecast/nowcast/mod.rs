@@ -21,6 +21,7 @@ mod usual;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::blend::{Lessons, dot};
 use self::moment::{CANDIDATES, Moment, Seen};
@@ -34,7 +35,8 @@ use crate::time::{LocalClock, Slot, Step, Timestamp, epoch_seconds};
 use crate::units::{Load, Quantile};
 
 /// The minute that a measurement made now is of has ended this long ago: scrape interval, ingestion, evaluation.
-const AGE: i64 = 30;
+pub const AGE: Duration = Duration::from_secs(30);
+const AGE_SECONDS: i64 = 30;
 
 /// The last part of a window is where the pods asked for now first serve; what comes before is covered by earlier answers
 /// and by the floor. The nowcast speaks of the middle of it.
@@ -42,6 +44,9 @@ const LAST_PART: i64 = 45;
 
 /// How much is learned from: four of each weekday.
 const LEARN_DAYS: i64 = 28;
+
+/// A miss counts half as much when it is this many days old: traffic drifts, and a tournament is not like the weeks before.
+const HALF_LIFE_DAYS: f64 = 10.0;
 
 /// Below this share of the peak a minute is idle.
 const IDLE_SHARE: f64 = 0.01;
@@ -99,6 +104,11 @@ impl Fitted for WithNowcast {
     ) -> Option<Peak> {
         self.now.peak(known, until, levels, loads)
     }
+
+    fn most_seen(&self) -> Option<Load> {
+        let base = self.base.as_ref().and_then(|base| base.most_seen()).unwrap_or_default();
+        Some(Load::saturating(self.now.floor / IDLE_SHARE).max(base))
+    }
 }
 
 /// A fitted nowcast.
@@ -140,7 +150,7 @@ impl Nowcast {
 
         let peak = (learn_from.0..origin.0).filter_map(|slot| sums.load(Slot(slot))).fold(0.0, f64::max);
         let floor = (IDLE_SHARE * peak).max(f64::MIN_POSITIVE);
-        let past = Past { sums: &sums, usual: &usual, floor };
+        let past = Past { origin, sums: &sums, usual: &usual, floor };
         let moments: Vec<(Slot, Moment)> = (learn_from.0..origin.0)
             .map(Slot)
             .filter_map(|slot| past.moment(slot).map(|moment| (slot, moment)))
@@ -177,6 +187,8 @@ impl Nowcast {
             origin: crate::time::from_epoch_seconds(ended),
             point: Load::saturating(point),
             usual: Load::saturating(usual),
+            effect: 0.0,
+            cause: None,
         })
     }
 
@@ -191,7 +203,7 @@ impl Nowcast {
             (first..last.min(known.origin.0)).map(Slot)
         };
         let (ended, newest) = if let Some(live) = known.live {
-            (epoch_seconds(live.at) - AGE, live.load.get())
+            (epoch_seconds(live.at) - AGE_SECONDS, live.load.get())
         } else {
             (0..LEADS[LEADS.len() - 1] * 60 / step)
                 .map(|back| known.origin.plus(-1 - back))
@@ -237,6 +249,7 @@ impl Nowcast {
 
 /// What past moments are made of.
 struct Past<'a> {
+    origin: Slot,
     sums: &'a Sums,
     usual: &'a Usual,
     floor: f64,
@@ -273,20 +286,22 @@ impl Past<'_> {
             moments.iter().filter_map(|(newest, moment)| {
                 let target = newest.plus(lead);
                 let (load, usual) = (self.sums.load(target)?, self.usual.over(target..target.next())?);
-                Some((moment, load, usual))
+                let days_old = self.origin.since(target) as f64 / DAY as f64;
+                Some((moment, load, usual, (-days_old / HALF_LIFE_DAYS).exp2()))
             })
         };
         let mut sums = Lessons::default();
-        for (moment, load, usual) in lessons() {
-            let weight = 1.0 / (moment.few.load + usual + self.floor);
+        for (moment, load, usual, recent) in lessons() {
+            let weight = recent.sqrt() / (moment.few.load + usual + self.floor);
             sums.add(moment.candidates(usual), load, weight);
         }
         let weights = sums.weights();
         let misses: Vec<Miss> = lessons()
-            .map(|(moment, load, usual)| Miss {
+            .map(|(moment, load, usual, weight)| Miss {
                 point: dot(&weights, &moment.candidates(usual)),
                 load,
                 steepness: moment.steepness(usual, lead as f64, self.floor),
+                weight,
             })
             .collect();
         Lead { minutes: lead, weights, spread: Spread::of(&misses, self.floor) }

@@ -39,7 +39,12 @@ pub(super) struct Miss {
     pub(super) point: f64,
     pub(super) load: f64,
     pub(super) steepness: Steepness,
+    /// How much it counts: newer misses count more.
+    pub(super) weight: f64,
 }
+
+/// A miss's score and weight.
+type Scored = (f64, f64);
 
 /// Score quantiles at one lead.
 #[derive(Debug, Clone)]
@@ -60,27 +65,27 @@ impl Spread {
         let part = |share: f64| busy.get(rank(share, busy.len())).copied().unwrap_or(f64::MAX);
         let borders = [floor, part(BUSY_PARTS[0]), part(BUSY_PARTS[1])];
 
-        let mut pools: [[Vec<f64>; BUSYNESS]; REGIMES] = Default::default();
+        let mut pools: [[Vec<Scored>; BUSYNESS]; REGIMES] = Default::default();
         for miss in misses {
             let regime = regime(miss.steepness.usual.max(miss.steepness.seen));
             let score = (miss.load - miss.point) / (miss.point + floor);
-            pools[regime][busyness(&borders, miss.point)].push(score);
+            pools[regime][busyness(&borders, miss.point)].push((score, miss.weight));
         }
-        let together = |members: &mut dyn Iterator<Item = &Vec<f64>>| {
-            let mut all: Vec<f64> = members.flatten().copied().collect();
-            all.sort_unstable_by(f64::total_cmp);
+        let together = |members: &mut dyn Iterator<Item = &Vec<Scored>>| {
+            let mut all: Vec<Scored> = members.flatten().copied().collect();
+            all.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
             all
         };
         let of_all = together(&mut pools.iter().flatten());
-        let of_regime: [Vec<f64>; REGIMES] = std::array::from_fn(|k| together(&mut pools[k].iter()));
-        let of_level: [Vec<f64>; BUSYNESS] =
+        let of_regime: [Vec<Scored>; REGIMES] = std::array::from_fn(|k| together(&mut pools[k].iter()));
+        let of_level: [Vec<Scored>; BUSYNESS] =
             std::array::from_fn(|k| together(&mut pools.iter().map(|regime| &regime[k])));
         let scores = std::array::from_fn(|regime| {
             std::array::from_fn(|level| {
                 let own = together(&mut std::iter::once(&pools[regime][level]));
                 let from = [&own, &of_regime[regime], &of_level[level]];
                 let from = from.into_iter().find(|pool| pool.len() >= ENOUGH).unwrap_or(&of_all);
-                LEVELS.map(|level| conformal(from, level))
+                conformal(from)
             })
         });
         Self { floor, borders, scores }
@@ -140,18 +145,23 @@ fn rank(share: f64, count: usize) -> usize {
     rank
 }
 
-/// The ⌈τ(n+1)⌉-th smallest of sorted scores, the largest when there are too few; 0 when there are none.
-fn conformal(sorted: &[f64], level: f64) -> f32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "0 < level < 1, so 0 <= rank <= n+1"
-    )]
-    let rank = (level * (sorted.len() + 1) as f64).ceil() as usize;
-    let index = rank.saturating_sub(1).min(sorted.len().saturating_sub(1));
-    #[expect(clippy::cast_possible_truncation, reason = "seven digits of a share are more than enough")]
-    let score = sorted.get(index).copied().unwrap_or(0.0) as f32;
-    score
+/// For each level the smallest score that has so much of the weight below it, the point to come counted as one of the
+/// newest; the largest where there are too few, 0 where there are none. With equal weights that is the ⌈τ(n+1)⌉-th of n
+/// (Tibshirani, Foygel Barber, Candès & Ramdas, at the `NeurIPS` of 2019).
+fn conformal(sorted: &[Scored]) -> Scores {
+    let newest = sorted.iter().map(|scored| scored.1).fold(0.0, f64::max);
+    let all = sorted.iter().map(|scored| scored.1).sum::<f64>() + newest;
+    let (mut at, mut below) = (0, sorted.first().map_or(0.0, |scored| scored.1));
+    LEVELS.map(|level| {
+        // A hair of slack, or a sum that should be equal would not be.
+        while below < level * all * (1.0 - 1e-12) && at + 1 < sorted.len() {
+            at += 1;
+            below += sorted[at].1;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "seven digits of a share are more than enough")]
+        let score = sorted.get(at).map_or(0.0, |scored| scored.0) as f32;
+        score
+    })
 }
 
 #[cfg(test)]
@@ -162,7 +172,7 @@ mod tests {
     const STEEP_RAMP: Steepness = Steepness { usual: 0.9, seen: 0.0 };
 
     fn miss(point: f64, load: f64, steepness: Steepness) -> Miss {
-        Miss { point, load, steepness }
+        Miss { point, load, steepness, weight: 1.0 }
     }
 
     #[test]

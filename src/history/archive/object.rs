@@ -301,13 +301,18 @@ pub(super) fn test_target() -> Target {
         timezone: chrono_tz::America::New_York,
         almanac: calendar::Almanac::none(chrono_tz::America::New_York),
         policy: decision::Policy {
-            plan: plan::Options { lead_time: minutes(2), quantile: Quantile::P95 },
+            plan: plan::Options {
+                lead_time: minutes(2),
+                quantile: Quantile::P95,
+                growth: plan::Growth::default(),
+            },
             guard: guard::Options {
                 min: Replicas(3),
                 max: Replicas(200),
                 scale_down_hold: minutes(1),
                 stale_after: minutes(2),
                 mode: guard::Mode::Shadow,
+                floor: guard::Floor::default(),
             },
         },
     }

@@ -1,0 +1,159 @@
+//! The surge rule: what nobody announced, seen while it rises.
+//!
+//! A forecast learns of a burst only by the newest value, and pods asked for that value come a lead time late. So each
+//! moment is held against what was said of it while it was still to come: demand beyond [`Quantile::UNLIKELY`] for two looks is
+//! a surge. Then the rise is taken to go on for the lead time, and nothing is scaled down for as long again.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::forecast::Observation;
+use crate::time::Timestamp;
+use crate::units::Load;
+#[cfg(doc)]
+use crate::units::Quantile;
+
+/// Looks in a row that make a surge: one may be a fault of the measurement.
+const LOOKS: u8 = 2;
+
+/// The rise is read over this time, from look to look: in a burst nothing older tells how fast it is now.
+const SLOPE_OVER: Duration = Duration::from_secs(15);
+
+/// The newest rate stands for the middle of its minute, which lies this far back when it is half a minute old.
+const RATE_IS_OLD: Duration = Duration::from_secs(60);
+
+/// What was said of a moment counts for measurements this near to it.
+const NEAR: chrono::TimeDelta = chrono::TimeDelta::seconds(16);
+
+/// A demand that rises beyond what was expected.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Surge {
+    /// What was seen.
+    pub observed: Load,
+    /// What was not expected to be exceeded, when it was still to come.
+    pub expected: Load,
+    /// What it comes to when the pods asked for now are ready, if it goes on.
+    pub reaches: Load,
+}
+
+/// What is remembered of one demand: a few minutes of what was said and seen.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Watch {
+    /// Moments to come and what they were not expected to exceed, in the order of their being said.
+    said: VecDeque<(Timestamp, Load)>,
+    /// The newest measurements, oldest first.
+    seen: VecDeque<Observation>,
+    looks_above: u8,
+    /// Nothing is scaled down before.
+    calm_from: Option<Timestamp>,
+}
+
+impl Watch {
+    /// Looks at the newest measurement. `age` is how old the end of its minute is, `ahead` the lead time and what comes on
+    /// top of it, and `said` what is expected not to be exceeded at some moment to come.
+    #[must_use]
+    pub fn look(
+        &self,
+        now: Timestamp,
+        newest: Option<Observation>,
+        age: Duration,
+        ahead: Duration,
+        said: Option<(Timestamp, Load)>,
+    ) -> (Option<Surge>, Self) {
+        let mut next = self.clone();
+        let is_new = newest.filter(|newest| self.seen.back().is_none_or(|last| last.at < newest.at));
+        let mut surge = None;
+        if let Some(newest) = is_new {
+            let moment = newest.at - age;
+            let expected = self
+                .said
+                .iter()
+                .filter(|(at, _)| (*at - moment).abs() <= NEAR)
+                .min_by_key(|(at, _)| (*at - moment).abs())
+                .map(|(_, load)| *load);
+            let above = expected.filter(|expected| newest.load > *expected);
+            next.looks_above = if above.is_some() { self.looks_above.saturating_add(1) } else { 0 };
+            surge = above.filter(|_| next.looks_above >= LOOKS).map(|expected| Surge {
+                observed: newest.load,
+                expected,
+                reaches: self.reaches(newest, ahead),
+            });
+            next.seen.push_back(newest);
+        }
+        if surge.is_some() {
+            next.calm_from = Some(now + ahead);
+        }
+        next.said.extend(said);
+        let oldest = now - age - NEAR;
+        next.said.retain(|(at, _)| *at >= oldest);
+        next.seen.retain(|seen| seen.at + 8 * SLOPE_OVER >= now);
+        (surge, next)
+    }
+
+    /// Whether nothing is to be scaled down yet.
+    pub fn freezes(&self, now: Timestamp) -> bool {
+        self.calm_from.is_some_and(|calm_from| now < calm_from)
+    }
+
+    /// The newest load, and its rise over the time that pods need.
+    fn reaches(&self, newest: Observation, ahead: Duration) -> Load {
+        let before = self.seen.iter().rev().find(|seen| seen.at + SLOPE_OVER <= newest.at);
+        let rise = before.map_or(0.0, |before| {
+            let seconds = (newest.at - before.at).as_seconds_f64().max(1.0);
+            ((newest.load.get() - before.load.get()) / seconds).max(0.0)
+        });
+        let ahead = (ahead + RATE_IS_OLD).as_secs_f64();
+        Load::saturating(newest.load.get() + rise * ahead)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::from_epoch_seconds;
+
+    const AGE: Duration = Duration::from_secs(30);
+    const AHEAD: Duration = Duration::from_secs(165);
+
+    /// Looks every 15 s at `loads`, of which 120 was expected at most; the loads that a surge reaches.
+    fn check(loads: &[f64], reached: &[Option<f64>]) {
+        let mut watch = Watch::default();
+        let mut found = Vec::new();
+        for (k, load) in (0..).zip(loads) {
+            let now = from_epoch_seconds(1_000_000 + 15 * k);
+            let newest = Observation { at: now, load: Load::saturating(*load) };
+            // At first nothing was said of these moments yet.
+            let said = Some((now + AGE, Load::saturating(120.0)));
+            let (surge, next) = watch.look(now, Some(newest), AGE, AHEAD, said);
+            found.push(surge.map(|surge| surge.reaches.get().round()));
+            watch = next;
+        }
+        assert_eq!(found, reached);
+    }
+
+    #[test]
+    fn two_looks_above_what_was_expected_are_a_surge_and_its_rise_goes_on() {
+        let calm = [100.0; 8];
+        let rising = [100.0, 110.0, 130.0, 160.0, 190.0];
+        check(&[&calm[..], &rising].concat(), &[vec![None; 11], vec![Some(610.0), Some(640.0)]].concat());
+    }
+
+    #[test]
+    fn one_odd_look_is_none_and_neither_is_what_was_expected() {
+        let mut loads = vec![100.0; 8];
+        loads.extend([500.0, 100.0, 500.0, 119.0, 119.0]);
+        check(&loads, &[None; 13]);
+    }
+
+    #[test]
+    fn a_measurement_that_is_seen_twice_is_one_look() {
+        let now = from_epoch_seconds(1_000_000);
+        let newest = Observation { at: now, load: Load::saturating(500.0) };
+        let mut watch = Watch { said: [(now - AGE, Load::saturating(120.0))].into(), ..Watch::default() };
+        for _ in 0..3 {
+            let (surge, next) = watch.look(now, Some(newest), AGE, AHEAD, None);
+            assert_eq!(surge, None);
+            watch = next;
+        }
+    }
+}

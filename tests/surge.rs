@@ -1,0 +1,187 @@
+//! Bursts that nobody announced, and the days without any: what the surge rule buys and what it costs.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tidetable::calendar::Almanac;
+use tidetable::decision::{Evidence, Policy, State, decide};
+use tidetable::forecast::{Fitted, Forecast, Forecaster, Known, Nowcasting, Observation, Peak, Tide};
+use tidetable::guard::{self, Floor, Mode};
+use tidetable::plan;
+use tidetable::series::Series;
+use tidetable::simulate::hpa::{Behavior, Hpa, Metric, Reading, Spec};
+use tidetable::simulate::{FineLoad, Pods, StartUp, Tally, Within};
+use tidetable::time::{Slot, Step, Timestamp};
+use tidetable::units::{Load, LoadPerReplica, Quantile, Replicas};
+
+const CAPACITY: f64 = 10.0;
+const LEAD: Duration = Duration::from_secs(120);
+
+/// Midnight after the days that are learned from.
+fn midnight() -> Timestamp {
+    "2026-11-25T00:00:00Z".parse().unwrap()
+}
+
+/// Fifteen days by the minute: a day wave between 60 and 140 with as much noise as real minutes have, times what `burst` makes of the last day's seconds.
+fn recorded(burst: impl Fn(f64) -> f64) -> Series {
+    let first = Step::MINUTE.slot_of(midnight() - TimeDelta::days(14)).next();
+    let mut series = Series::empty(Step::MINUTE, first);
+    let mut mixed = 88_172_645_463_325_252_u64;
+    for slot in (first.0..first.0 + 15 * 1440).map(Slot) {
+        let noise: f64 = (0..12)
+            .map(|_| {
+                mixed ^= mixed << 13;
+                mixed ^= mixed >> 7;
+                mixed ^= mixed << 17;
+                (mixed >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
+            })
+            .sum();
+        let second = (Step::MINUTE.end(slot) - midnight()).as_seconds_f64();
+        let wave = 100.0 - 40.0 * (second / 86_400.0 * std::f64::consts::TAU).cos();
+        let times = if second > 0.0 { burst(second) } else { 1.0 };
+        series.put(slot, Load::saturating(wave * times * (1.0 + 0.05 * noise)));
+    }
+    series
+}
+
+/// A model that is never surprised, and otherwise says what the one within says.
+#[derive(Debug)]
+struct NeverSurprised<'a>(&'a dyn Fitted);
+
+impl Fitted for NeverSurprised<'_> {
+    fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
+        self.0.forecast(known, targets, levels)
+    }
+
+    fn peak(
+        &self,
+        known: &Known<'_>,
+        until: Timestamp,
+        levels: &[Quantile],
+        loads: &mut [Load],
+    ) -> Option<Peak> {
+        let peak = self.0.peak(known, until, levels, loads);
+        if let [_, _, unlikely] = loads {
+            *unlikely = Load::saturating(f64::MAX);
+        }
+        peak
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Brain {
+    /// The reactive floor alone.
+    Reactive,
+    /// The nowcast without the surge rule.
+    NeverSurprised,
+    /// Everything.
+    Whole,
+}
+
+fn policy(floor: Floor) -> Policy {
+    Policy {
+        plan: plan::Options { lead_time: LEAD, quantile: Quantile::P95, growth: plan::Growth::default() },
+        guard: guard::Options {
+            min: Replicas(1),
+            max: Replicas(1000),
+            scale_down_hold: Duration::from_secs(60),
+            stale_after: Duration::from_secs(120),
+            mode: Mode::Active,
+            floor,
+        },
+    }
+}
+
+/// Walks the seconds of `span` after midnight, and how often replicas changed.
+fn walk(recorded: &Series, span: Range<i64>, brain: Brain, floor: Floor) -> (Tally, u32) {
+    let load = FineLoad::of(recorded, Within::Wandering { seed: 7 });
+    let capacity = LoadPerReplica::try_new(CAPACITY).unwrap();
+    let origin = Step::MINUTE.last_ended(midnight() - TimeDelta::seconds(120)).next();
+    let forecaster = Nowcasting {
+        base: Arc::new(Tide::new(Almanac::none(chrono_tz::UTC))),
+        almanac: Almanac::none(chrono_tz::UTC),
+    };
+    let whole = forecaster.fit(recorded, origin).unwrap();
+    let never = NeverSurprised(whole.as_ref());
+    let model: Option<&dyn Fitted> = match brain {
+        Brain::Reactive => None,
+        Brain::NeverSurprised => Some(&never),
+        Brain::Whole => Some(whole.as_ref()),
+    };
+    // Up as fast as asked, as is recommended; down without a limit but the window, which makes lateness dearer to avoid.
+    let behavior = Behavior { up: Behavior::recommended().up, down: Behavior::default().down };
+    let mut hpa = Hpa::new(Spec {
+        tolerance: 0.0,
+        ..Spec::new(Replicas(1), Replicas(1000), Metric::REPLICAS, Some(behavior))
+    });
+    let name: Arc<str> = Arc::from("burst");
+    let policy = policy(floor);
+    let (mut pods, mut state, mut tally, mut changes) = (None, State::default(), Tally::default(), 0);
+    for second in span.step_by(15) {
+        let now = midnight() + TimeDelta::seconds(second);
+        let settled = recorded.until(Step::MINUTE.last_ended(now - TimeDelta::seconds(120)).next());
+        let seen = load.mean_rate(now - TimeDelta::seconds(30), 60).map(Load::saturating);
+        let evidence = [Evidence {
+            demand: &name,
+            capacity,
+            settled: &settled,
+            provisional: None,
+            live: seen.map(|load| Observation { at: now, load }),
+            model,
+        }];
+        let (decision, next) = decide(&name, now, &evidence, &policy, &state);
+        state = next;
+        let asked = decision.guarded.unwrap();
+        let pods = pods.get_or_insert_with(|| Pods::new(now, asked, StartUp::Fixed(LEAD)));
+        let scale = pods.scale(now);
+        let outcome = hpa.sync(now, scale, &[Reading::Value(f64::from(asked.0))]);
+        if let Some(desired) = outcome.desired().filter(|desired| *desired != scale.spec) {
+            changes += 1;
+            pods.scale_to(now, desired);
+        }
+        let needed = Replicas::bearing(Load::saturating(load.mean_rate(now, 60).unwrap()), capacity);
+        tally.add(Duration::from_secs(15), needed, pods.ready(now), pods.status());
+    }
+    (tally, changes)
+}
+
+/// A burst at ten o'clock: `times` within `rise` seconds, ten minutes of it, and as long down again as four times up.
+fn burst(times: f64, rise: f64) -> impl Fn(f64) -> f64 {
+    move |second| {
+        let into = second - 36_000.0;
+        let share = if into < rise { into / rise } else { 1.0 - (into - rise - 600.0) / (4.0 * rise) };
+        1.0 + (times - 1.0) * if into < rise + 600.0 { share.clamp(0.0, 1.0) } else { share.max(0.0) }
+    }
+}
+
+#[test]
+fn unannounced_bursts_are_met_with_two_fifths_less_lateness_than_by_the_reactive_floor() {
+    let bursts = [(3.0, 300.0), (5.0, 240.0), (10.0, 180.0), (20.0, 120.0)];
+    let left = bursts.map(|(times, rise)| {
+        let recorded = recorded(burst(times, rise));
+        let span = 35_000..39_600;
+        let [alone, never, whole] = [Brain::Reactive, Brain::NeverSurprised, Brain::Whole]
+            .map(|brain| walk(&recorded, span.clone(), brain, Floor::Reactive).0.late_pod_minutes);
+        println!(
+            "x{times} in {rise} s: reactive {alone:.0}, nowcast {never:.0}, with the surge rule {whole:.0}"
+        );
+        // A burst that is over its rise before a pod can start leaves little to win: what is needed was needed already.
+        assert!(whole <= 0.75 * alone, "x{times}: {whole} against {alone}");
+        whole / alone
+    });
+    let mean = left.iter().sum::<f64>() / left.len() as f64;
+    assert!(mean <= 0.6, "{left:?}");
+}
+
+#[test]
+fn on_a_clean_day_the_surge_rule_costs_less_than_one_per_cent() {
+    let recorded = recorded(|_| 1.0);
+    let [never, whole] = [Brain::NeverSurprised, Brain::Whole]
+        .map(|brain| walk(&recorded, 600..86_400, brain, Floor::Reactive).0.replica_hours);
+    println!("{never:.1} hours without, {whole:.1} with");
+    assert!(whole <= 1.01 * never, "{whole} against {never}");
+}
