@@ -89,3 +89,93 @@ impl Shortfall {
         (self.from - now).to_std().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::{Components, Forecast};
+    use crate::plan::{Growth, for_lead_time};
+    use crate::series::Series;
+    use crate::time::{Step, from_epoch_seconds};
+    use crate::units::Quantile;
+
+    /// Knows that a sale of `to` times 10 begins at `at` and lasts an hour.
+    #[derive(Debug)]
+    struct Sale {
+        at: i64,
+        to: f64,
+    }
+
+    impl Fitted for Sale {
+        fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
+            let step = known.settled.step();
+            let mut forecast = Forecast::new(step.start(known.origin), step, targets.start, levels.len());
+            for slot in (targets.start.0..targets.end.0).map(Slot) {
+                let into = step.start(slot).timestamp() - self.at;
+                let load = if (0..3600).contains(&into) { self.to } else { 10.0 };
+                forecast.push(levels.iter().map(|_| load), Components::default());
+            }
+            Some(forecast)
+        }
+    }
+
+    const NOW: i64 = 1_000_000_020;
+
+    fn options() -> Options {
+        Options {
+            lead_time: Duration::from_secs(120),
+            quantile: Quantile::P95,
+            growth: Growth { pods_per_minute: Some(4.0), ..Growth::default() },
+        }
+    }
+
+    fn with_known<T>(then: i64, ask: impl FnOnce(Timestamp, &Known<'_>) -> T) -> T {
+        let now = from_epoch_seconds(then);
+        let settled = Series::empty(Step::MINUTE, Step::MINUTE.last_ended(now).next());
+        let known = Known { settled: &settled, origin: settled.end(), live: None };
+        ask(now, &known)
+    }
+
+    fn one() -> LoadPerReplica {
+        LoadPerReplica::try_new(1.0).unwrap()
+    }
+
+    #[test]
+    fn a_ten_fold_sale_at_four_pods_a_minute_begins_its_climb_in_time_and_is_climbed() {
+        let sale = Sale { at: NOW + 3600, to: 100.0 };
+        let mut standing = 10.0_f64;
+        let mut begun = None;
+        for sync in 0..240 {
+            let then = NOW + 15 * sync;
+            let plan = with_known(then, |now, known| {
+                for_lead_time(now, &sale, known, one(), &options(), Quantile::P95, Replicas(200)).unwrap()
+            });
+            standing = options().growth.after(standing).min(f64::from(plan.replicas.0)).max(standing);
+            if plan.climb.is_some() {
+                begun.get_or_insert(then);
+            }
+            // Pods asked for by now are ready a lead time later, which is when the sale begins.
+            if then == sale.at - 120 {
+                assert!(standing >= 99.9, "{standing}");
+            }
+        }
+        // 90 pods at 4 a minute, and a lead time.
+        let ahead = sale.at - begun.unwrap();
+        assert!((1350 + 120..1350 + 300).contains(&ahead), "{ahead} s ahead");
+    }
+
+    #[test]
+    fn what_the_maximum_or_the_time_will_not_allow_is_said_with_number_and_moment() {
+        let check = |sale: Sale, max: u32, expected: Option<(i64, u32, Cause)>| {
+            let found = with_known(NOW, |now, known| {
+                Shortfall::ahead(now, &sale, known, one(), &options(), (Replicas(10), Replicas(max)))
+            });
+            let said = found.map(|it| (it.from.timestamp() - NOW, it.missing.0, it.cause));
+            assert_eq!(said, expected, "{sale:?}");
+        };
+        check(Sale { at: NOW + 36_000, to: 100.0 }, 200, None);
+        check(Sale { at: NOW + 36_000, to: 100.0 }, 80, Some((36_000, 20, Cause::Max)));
+        // Ten minutes: eight of them to ask in, which are 32 pods.
+        check(Sale { at: NOW + 600, to: 100.0 }, 200, Some((600, 58, Cause::Time)));
+    }
+}

@@ -307,3 +307,111 @@ impl Past<'_> {
         Lead { minutes: lead, weights, spread: Spread::of(&misses, self.floor) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::Observation;
+
+    /// Ten days by the minute from a Monday: a night of nothing, and from eight to six a noisy day with a wave.
+    fn office() -> Series {
+        let first = Step::MINUTE.slot_of("2026-06-01T00:00:30Z".parse().unwrap());
+        let mut series = Series::empty(Step::MINUTE, first);
+        let mut mixed = 88_172_645_463_325_252_u64;
+        for slot in (first.0..first.0 + 10 * DAY).map(Slot) {
+            mixed ^= mixed << 13;
+            mixed ^= mixed >> 7;
+            mixed ^= mixed << 17;
+            let noise = 0.9 + 0.2 * (mixed >> 11) as f64 / (1_u64 << 53) as f64;
+            let minute = slot.0.rem_euclid(DAY) as f64 / 60.0;
+            let open =
+                if (8.0..18.0).contains(&minute) { 400.0 - 12.0 * (minute - 13.0).powi(2) } else { 0.0 };
+            series.put(slot, Load::saturating(open.max(0.0) * noise));
+        }
+        series
+    }
+
+    fn fitted(series: &Series, origin: Slot) -> Nowcast {
+        Nowcast::fit(series, origin, &Almanac::none(chrono_tz::UTC)).unwrap()
+    }
+
+    /// The median and the 0.95 quantile three minutes ahead of `at`, when `live` was measured there.
+    fn said(nowcast: &Nowcast, series: &Series, at: Timestamp, live: Option<f64>) -> Option<[f64; 2]> {
+        let known = Known {
+            settled: series,
+            origin: Step::MINUTE.last_ended(at - chrono::TimeDelta::seconds(120)).next(),
+            live: live.map(|load| Observation { at, load: Load::saturating(load) }),
+        };
+        let mut loads = [Load::ZERO; 2];
+        let until = at + chrono::TimeDelta::seconds(165);
+        nowcast.peak(&known, until, &[Quantile::MEDIAN, Quantile::P95], &mut loads)?;
+        Some(loads.map(Load::get))
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_opening_is_seen_coming_while_the_newest_value_is_nothing() {
+        let series = office();
+        let nowcast = fitted(&series, Step::MINUTE.slot_of(at("2026-06-10T00:00:30Z")));
+        let [median, high] = said(&nowcast, &series, at("2026-06-10T07:58:30Z"), Some(0.0)).unwrap();
+        assert!(median > 1.0 && high > median, "{median}, {high}");
+        let night = said(&nowcast, &series, at("2026-06-10T03:00:00Z"), Some(0.0)).unwrap();
+        assert!(night[1] < 1.0, "{night:?}");
+    }
+
+    #[test]
+    fn a_larger_newest_value_never_says_less() {
+        let series = office();
+        let nowcast = fitted(&series, Step::MINUTE.slot_of(at("2026-06-10T00:00:30Z")));
+        for moment in
+            ["2026-06-10T07:59:00Z", "2026-06-10T08:03:15Z", "2026-06-10T13:00:30Z", "2026-06-10T17:58:00Z"]
+        {
+            let mut last = 0.0;
+            for k in 0..400 {
+                let [_, high] = said(&nowcast, &series, at(moment), Some(2.0 * f64::from(k))).unwrap();
+                assert!(high >= last, "{moment}: {high} after {last}");
+                last = high;
+            }
+        }
+    }
+
+    #[test]
+    fn points_after_the_origin_never_change_what_is_said() {
+        let series = office();
+        let moment = at("2026-06-09T12:00:15Z");
+        let origin = Step::MINUTE.last_ended(moment - chrono::TimeDelta::seconds(120)).next();
+        let cut = series.until(origin);
+        let whole = said(&fitted(&series, origin), &series, moment, Some(390.0));
+        assert!(whole.is_some());
+        assert_eq!(whole, said(&fitted(&cut, origin), &cut, moment, Some(390.0)));
+    }
+
+    #[test]
+    fn without_a_measurement_the_newest_settled_minute_speaks_and_after_an_outage_nobody_does() {
+        let series = office();
+        let nowcast = fitted(&series, Step::MINUTE.slot_of(at("2026-06-10T00:00:30Z")));
+        assert!(said(&nowcast, &series, at("2026-06-10T12:00:15Z"), None).is_some());
+        let cut = series.until(Step::MINUTE.slot_of(at("2026-06-10T11:40:30Z")));
+        assert_eq!(said(&nowcast, &cut, at("2026-06-10T12:00:15Z"), None), None);
+    }
+
+    #[test]
+    fn a_coarse_grid_and_two_days_are_too_little() {
+        let series = office();
+        let almanac = Almanac::none(chrono_tz::UTC);
+        assert!(Nowcast::fit(&series, series.first().plus(2 * DAY), &almanac).is_none());
+        let coarse = Series::empty(Step::try_new(Duration::from_secs(300)).unwrap(), Slot(0));
+        assert!(Nowcast::fit(&coarse, Slot(9000), &almanac).is_none());
+    }
+
+    #[test]
+    fn it_is_smaller_than_forty_kibibytes() {
+        let series = office();
+        let nowcast = fitted(&series, series.end());
+        let bytes = size_of::<Nowcast>() + nowcast.usual.bytes() + nowcast.leads.len() * size_of::<Lead>();
+        assert!(bytes < 40 << 10, "{bytes}");
+    }
+}

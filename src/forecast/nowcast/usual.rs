@@ -74,6 +74,12 @@ impl Usual {
         Some(here + (next - here) * over as f64 / 60.0)
     }
 
+    /// Bytes on the heap.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(self.before.as_slice())
+    }
+
     /// The same from `first` on, as a run of its own.
     pub(super) fn from(&self, first: Slot) -> Self {
         let skipped = usize::try_from(first.since(self.first)).unwrap_or(0).min(self.before.len() - 1);
