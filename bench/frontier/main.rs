@@ -3,6 +3,9 @@
 //!
 //!     cargo bench --bench frontier -- [--kit ../shared/data/eval] [--out target/frontier] [--only NAME]
 //!
+//! Ours is the nowcast with the reactive floor, fitted anew each midnight and asked at every sync. The hold of the guard, climbs
+//! and surges are left out, which `tests/surge.rs` has through the whole of `decide()`.
+//!
 //! The kit names traces, zones and test spans in its `traces.json`; traces coarser than half an hour are left out. Printed
 //! are tables for `bench/README.md`; the curves are SVG files in the output folder.
 
