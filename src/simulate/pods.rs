@@ -1,7 +1,8 @@
 //! A deployment's pods: created at once, ready after a start-up time, deleted in the ReplicaSet's order.
 //!
-//! `status.replicas` counts created pods, which is why an HPA on an `AverageValue` does not see start-up at all. There are
-//! no roll-outs, no evictions and no scheduling: whatever a pod waits for is part of its start-up time.
+//! `status.replicas` counts created pods, which is why an HPA on an `AverageValue` does not see start-up at all. A cluster
+//! may start only so many pods a minute; those that wait for a place begin their start-up when they have one. There are
+//! no roll-outs and no evictions: whatever else a pod waits for is part of its start-up time.
 
 use std::time::Duration;
 
@@ -46,6 +47,10 @@ impl StartUp {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pods {
     start_up: StartUp,
+    /// Between two pods that the cluster starts.
+    spacing: Duration,
+    /// When the last pod that is gone had begun.
+    last_begun: Option<Timestamp>,
     standing: Vec<Pod>,
     created: i64,
 }
@@ -53,14 +58,23 @@ pub struct Pods {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Pod {
     created: Timestamp,
+    /// When it found its place and began to start.
+    begun: Timestamp,
     ready: Timestamp,
 }
 
 impl Pods {
     /// A deployment whose first pods have been ready for long.
     pub fn new(now: Timestamp, ready: Replicas, start_up: StartUp) -> Self {
-        let standing = (0..ready.0).map(|_| Pod { created: now, ready: now }).collect();
-        Self { start_up, standing, created: 0 }
+        let standing = (0..ready.0).map(|_| Pod { created: now, begun: now, ready: now }).collect();
+        Self { start_up, spacing: Duration::ZERO, last_begun: None, standing, created: 0 }
+    }
+
+    /// The same in a cluster that starts at most so many pods a minute. What is not a number above zero is no limit.
+    #[must_use]
+    pub fn growing_by(mut self, pods_per_minute: f64) -> Self {
+        self.spacing = Duration::try_from_secs_f64(60.0 / pods_per_minute).unwrap_or_default();
+        self
     }
 
     /// `spec.replicas` was written: creates what is missing, deletes what is too many.
@@ -72,13 +86,25 @@ impl Pods {
         if self.standing.len() > wanted {
             self.standing
                 .sort_by_key(|pod| if pod.ready <= now { (false, pod.ready) } else { (true, pod.created) });
-            self.standing.truncate(wanted);
+            // A pod that goes before it began gives its place back.
+            let gone = self.standing.drain(wanted..).map(|pod| pod.begun).filter(|begun| *begun <= now);
+            self.last_begun = gone.chain(self.last_begun).max();
         }
         while self.standing.len() < wanted {
-            let ready = now + self.start_up.of(self.created);
-            self.standing.push(Pod { created: now, ready });
+            let begun = self.next_place(now);
+            let ready = begun + self.start_up.of(self.created);
+            self.standing.push(Pod { created: now, begun, ready });
             self.created += 1;
         }
+    }
+
+    /// When the cluster can start one more pod.
+    fn next_place(&self, now: Timestamp) -> Timestamp {
+        if self.spacing.is_zero() {
+            return now;
+        }
+        let last = self.standing.iter().map(|pod| pod.begun).chain(self.last_begun).max();
+        last.map_or(now, |last| (last + self.spacing).max(now))
     }
 
     /// Pods that are ready at `now`.
@@ -130,6 +156,27 @@ mod tests {
         let two_minutes = StartUp::Fixed(Duration::from_secs(120));
         check(two_minutes, &[(10, 5), (60, 6), (70, 4)], &[(71, 2, 4), (130, 4, 4)]);
         check(two_minutes, &[(10, 5), (60, 1)], &[(61, 1, 1)]);
+    }
+
+    #[test]
+    fn a_cluster_that_starts_four_a_minute_makes_the_fifth_wait() {
+        let minute = StartUp::Fixed(Duration::from_secs(60));
+        let mut pods = Pods::new(from_epoch_seconds(0), Replicas(2), minute).growing_by(4.0);
+        pods.scale_to(from_epoch_seconds(100), Replicas(7));
+        // The places are at 100, 115, … 160 s, and each takes a minute from there.
+        for (second, ready) in [(159, 2), (160, 3), (175, 4), (219, 6), (220, 7)] {
+            assert_eq!(pods.ready(from_epoch_seconds(second)), Replicas(ready), "at {second} s");
+        }
+        let mut changed = Pods::new(from_epoch_seconds(0), Replicas(2), minute).growing_by(4.0);
+        changed.scale_to(from_epoch_seconds(100), Replicas(7));
+        changed.scale_to(from_epoch_seconds(101), Replicas(2));
+        changed.scale_to(from_epoch_seconds(102), Replicas(3));
+        assert_eq!(
+            changed.ready(from_epoch_seconds(174)),
+            Replicas(2),
+            "one place was used, four were given back"
+        );
+        assert_eq!(changed.ready(from_epoch_seconds(175)), Replicas(3));
     }
 
     #[test]

@@ -38,7 +38,8 @@ impl Recommendations {
             ),
         };
         let within = |window: Duration| {
-            self.0.iter().filter(move |(made, _)| *made + window > now).map(|(_, replicas)| *replicas)
+            let until = now - window;
+            self.0.iter().filter(move |(made, _)| *made > until).map(|(_, replicas)| *replicas)
         };
         let least = within(up_window).fold(proposed, Replicas::min);
         let most = within(down_window).fold(proposed, Replicas::max);
@@ -49,7 +50,8 @@ impl Recommendations {
             Some(_) => current.max(least).min(most),
         };
         let longest = up_window.max(down_window);
-        while self.0.front().is_some_and(|(made, _)| *made + longest <= now) {
+        let outdated = now - longest;
+        while self.0.front().is_some_and(|(made, _)| *made <= outdated) {
             self.0.pop_front();
         }
         self.0.push_back((now, proposed));

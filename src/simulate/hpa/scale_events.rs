@@ -22,7 +22,8 @@ impl ScaleEvents {
     /// Takes down a write; `longest` is the longest period among this direction's policies.
     pub(super) fn record(&mut self, written: Timestamp, change: u32, longest: Duration) {
         let event = Event { written, change };
-        match self.0.iter().rposition(|old| old.written + longest < written) {
+        let outdated = written - longest;
+        match self.0.iter().rposition(|old| old.written < outdated) {
             Some(outdated) => self.0[outdated] = event,
             None => self.0.push(event),
         }
@@ -30,6 +31,7 @@ impl ScaleEvents {
 
     /// Pods changed within `period` before `now`. An event exactly one period old no longer counts.
     pub(super) fn within(&self, now: Timestamp, period: Duration) -> i64 {
-        self.0.iter().filter(|event| event.written + period > now).map(|event| i64::from(event.change)).sum()
+        let until = now - period;
+        self.0.iter().filter(|event| event.written > until).map(|event| i64::from(event.change)).sum()
     }
 }
