@@ -91,6 +91,14 @@ pub enum Error {
         /// The instant of this line.
         at: Timestamp,
     },
+    /// JSON that is no answer of a range query with one series.
+    #[error("{file}: {problem}; save what /api/v1/query_range answers to a query that gives one series")]
+    Range {
+        /// The file.
+        file: String,
+        /// What was found.
+        problem: String,
+    },
     /// Nothing at all.
     #[error("{file}: is empty; check what wrote it")]
     Blank {

@@ -1,4 +1,4 @@
-//! Recorded load from a CSV file: what `backtest`, `forecast` and `import` read.
+//! Recorded load from a file: what `backtest`, `forecast` and `import` read.
 //!
 //! The first line names the columns. `timestamp` and `value` are found by name; other columns are not looked at, for
 //! exports carry labels and flags that mean nothing here. Gzip is recognised by its first bytes, whatever the file is
@@ -18,9 +18,12 @@
 //!   dropping rows in silence would shift an hour of traffic; the message names the line instead.
 //! * The raw step is what most neighbours differ by, unless it is given, and every stamp lies on its epoch-aligned grid.
 //!
+//! The answer of a Prometheus range query is read as well, as JSON, when it holds a single series.
+//!
 //! It refuses to repair, to resample and to hold more than 50 million slots.
 
 mod error;
+mod range;
 mod rows;
 mod series;
 

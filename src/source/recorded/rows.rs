@@ -59,6 +59,21 @@ pub(super) fn open(path: &Path) -> Result<(String, File), Error> {
     }
 }
 
+/// The text of a file, decompressed if need be.
+pub(super) fn unpacked<'a>(name: &str, mut reader: impl Read + 'a) -> Result<Box<dyn BufRead + 'a>, Error> {
+    let mut beginning = Vec::new();
+    if let Err(cause) = reader.by_ref().take(2).read_to_end(&mut beginning) {
+        return Err(Error::Unreadable { file: name.to_owned(), cause });
+    }
+    let compressed = beginning == GZIP_MAGIC;
+    let whole = Cursor::new(beginning).chain(reader);
+    Ok(if compressed {
+        Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(BufReader::new(whole))))
+    } else {
+        Box::new(BufReader::with_capacity(BUFFER_BYTES, whole))
+    })
+}
+
 /// A cursor over the rows of a CSV file.
 ///
 /// Lines are split here and not by the csv crate, whose line numbers are one short in files with Windows line ends; a
@@ -74,19 +89,13 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn open(name: &str, mut reader: impl Read + 'a) -> Result<Self, Error> {
+    pub(super) fn open(name: &str, reader: impl Read + 'a) -> Result<Self, Error> {
+        Self::over(name, unpacked(name, reader)?)
+    }
+
+    /// The rows of a text.
+    pub(super) fn over(name: &str, reader: Box<dyn BufRead + 'a>) -> Result<Self, Error> {
         let file = name.to_owned();
-        let mut beginning = Vec::new();
-        if let Err(cause) = reader.by_ref().take(2).read_to_end(&mut beginning) {
-            return Err(Error::Unreadable { file, cause });
-        }
-        let compressed = beginning == GZIP_MAGIC;
-        let whole = Cursor::new(beginning).chain(reader);
-        let reader: Box<dyn BufRead + 'a> = if compressed {
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(BufReader::new(whole))))
-        } else {
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, whole))
-        };
         let (header, row) = (ByteRecord::new(), ByteRecord::new());
         let mut rows = Self { file, reader, text: Vec::new(), line: 0, header, row };
         if rows.read_line()? {
@@ -99,6 +108,11 @@ impl<'a> Rows<'a> {
         } else {
             Err(Error::Blank { file: rows.file })
         }
+    }
+
+    /// The name of the file, for messages.
+    pub(super) fn name(&self) -> &str {
+        &self.file
     }
 
     /// Where a column stands.

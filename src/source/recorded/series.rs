@@ -5,8 +5,8 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Error;
 use super::rows::{self, Rows};
+use super::{Error, range};
 use crate::series::Series;
 use crate::time::{Slot, Step, from_epoch_seconds};
 use crate::units::Load;
@@ -43,7 +43,8 @@ pub struct Recording {
     pub raw_step: Step,
 }
 
-/// Reads the columns `timestamp` and `value` of a CSV file, plain or gzipped.
+/// Reads the columns `timestamp` and `value` of a CSV file, or the answer of a Prometheus range query, plain or gzipped.
+/// Prometheus stamps the ends of slots, whatever `options` say.
 ///
 /// # Errors
 /// [`Error`] with the line and a remedy; nothing is repaired.
@@ -57,7 +58,12 @@ pub fn read_series(path: &Path, options: &ReadOptions) -> Result<Recording, Erro
 /// # Errors
 /// As [`read_series`].
 pub fn read_series_from(name: &str, reader: impl Read, options: &ReadOptions) -> Result<Recording, Error> {
-    let points = read_points(name, reader)?;
+    let mut text = rows::unpacked(name, reader)?;
+    let (points, stamp) = if range::begins(name, &mut text)? {
+        (range::read_points(name, text)?, Stamp::End)
+    } else {
+        (read_points(Rows::over(name, text)?)?, options.stamp)
+    };
     let raw_step = match options.raw_step {
         Some(step) => step,
         None => usual_step(name, &points)?,
@@ -69,9 +75,9 @@ pub fn read_series_from(name: &str, reader: impl Read, options: &ReadOptions) ->
     if slots > MOST_SLOTS {
         return Err(Error::TooLong { file: name.to_owned(), slots, step: raw_step, most: MOST_SLOTS });
     }
-    let mut series = Series::empty(raw_step, slot(name, first, raw_step, options.stamp)?);
+    let mut series = Series::empty(raw_step, slot(name, first, raw_step, stamp)?);
     for point in &points {
-        let slot = slot(name, point, raw_step, options.stamp)?;
+        let slot = slot(name, point, raw_step, stamp)?;
         match point.load {
             Some(load) => series.put(slot, load),
             None => series.mask(slot),
@@ -81,16 +87,17 @@ pub fn read_series_from(name: &str, reader: impl Read, options: &ReadOptions) ->
 }
 
 /// A row, checked but not yet on a grid.
-struct Point {
+pub(super) struct Point {
     /// Seconds since the epoch.
-    at: i64,
-    load: Option<Load>,
-    line: u64,
+    pub(super) at: i64,
+    pub(super) load: Option<Load>,
+    pub(super) line: u64,
 }
 
-fn read_points(name: &str, reader: impl Read) -> Result<Vec<Point>, Error> {
+fn read_points(mut rows: Rows<'_>) -> Result<Vec<Point>, Error> {
     const EXPECTED: &str = "timestamp,value";
-    let mut rows = Rows::open(name, reader)?;
+    let name = rows.name().to_owned();
+    let name = name.as_str();
     let (stamps, loads) = (rows.column("timestamp", EXPECTED)?, rows.column("value", EXPECTED)?);
     let mut points: Vec<Point> = Vec::new();
     while rows.advance()? {
