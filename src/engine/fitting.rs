@@ -68,16 +68,24 @@ impl FitPool {
 
 /// When a target refits: every [`REFIT_EVERY`], at a phase of its own, so that a thousand targets do not fit at once.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cadence {
+pub struct Cadence {
     step: Step,
     every: i64,
     phase: i64,
 }
 
 impl Cadence {
-    pub(super) fn of(target: &str, step: Step) -> Self {
+    /// The cadence of a target on the grid of its demand.
+    pub fn of(target: &str, step: Step) -> Self {
         let every = step.slots_in(REFIT_EVERY);
         Self { step, every, phase: i64::try_from(name_hash(target) % every.unsigned_abs()).unwrap_or(0) }
+    }
+
+    /// The same, but as often as this.
+    #[must_use]
+    pub fn renewed_every(self, every: Duration) -> Self {
+        let every = self.step.slots_in(every);
+        Self { every, phase: self.phase % every, ..self }
     }
 
     /// The same, but every hour.
@@ -87,17 +95,22 @@ impl Cadence {
     }
 
     /// The first slot that the newest due fit may not see, given that slots before `settled_end` are settled.
-    pub(super) fn origin(&self, settled_end: Slot) -> Slot {
+    pub fn origin(&self, settled_end: Slot) -> Slot {
         Slot((settled_end.0 - self.phase).div_euclid(self.every) * self.every + self.phase)
     }
 
     /// The origin before this one.
-    pub(super) fn former(&self, origin: Slot) -> Slot {
+    pub fn former(&self, origin: Slot) -> Slot {
         origin.plus(-self.every)
     }
 
+    /// The origin after this one.
+    pub fn next(&self, origin: Slot) -> Slot {
+        origin.plus(self.every)
+    }
+
     /// From when on a fit with this origin is in force.
-    pub(super) fn in_force_at(&self, origin: Slot, settle_lag: Duration) -> Timestamp {
+    pub fn in_force_at(&self, origin: Slot, settle_lag: Duration) -> Timestamp {
         self.step.start(origin) + settle_lag + IN_FORCE_AFTER
     }
 }

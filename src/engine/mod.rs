@@ -19,7 +19,7 @@ mod worker;
 pub use board::{Board, NoDecision, Published, Table};
 pub use day::Day;
 pub use feed::Supply;
-pub use fitting::FitPool;
+pub use fitting::{Cadence, FitPool};
 pub use metrics::Metrics;
 pub use ports::{
     Archive, Clock, DecisionLog, History, Kept, Measured, MetricSource, Recalled, Sample, Tidied,

@@ -166,16 +166,16 @@ mod tests {
 
     #[test]
     fn what_the_maximum_or_the_time_will_not_allow_is_said_with_number_and_moment() {
-        let check = |sale: Sale, max: u32, expected: Option<(i64, u32, Cause)>| {
+        let check = |sale: Sale, max: u32, expected: Option<(i64, u32, Limit)>| {
             let found = with_known(NOW, |now, known| {
                 Shortfall::ahead(now, &sale, known, one(), &options(), (Replicas(10), Replicas(max)))
             });
-            let said = found.map(|it| (it.from.timestamp() - NOW, it.missing.0, it.cause));
+            let said = found.map(|it| (it.from.timestamp() - NOW, it.missing.0, it.limit));
             assert_eq!(said, expected, "{sale:?}");
         };
         check(Sale { at: NOW + 36_000, to: 100.0 }, 200, None);
-        check(Sale { at: NOW + 36_000, to: 100.0 }, 80, Some((36_000, 20, Cause::Max)));
+        check(Sale { at: NOW + 36_000, to: 100.0 }, 80, Some((36_000, 20, Limit::Max)));
         // Ten minutes: eight of them to ask in, which are 32 pods.
-        check(Sale { at: NOW + 600, to: 100.0 }, 200, Some((600, 58, Cause::Time)));
+        check(Sale { at: NOW + 600, to: 100.0 }, 200, Some((600, 58, Limit::Time)));
     }
 }

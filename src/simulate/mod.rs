@@ -5,6 +5,7 @@
 //! people run today, [`mod@foresight`] what nobody can run, and a [`Tally`] says what each way of scaling cost. Nothing
 //! here reads a clock, waits or draws chance without a seed: the same arguments give the same day, in any order of asking.
 
+pub mod backtest;
 mod chance;
 pub mod foresight;
 pub mod hpa;
