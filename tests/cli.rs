@@ -129,7 +129,7 @@ fn fixture(name: &str) -> String {
 fn every_command_says_what_it_is_for() {
     let folder = Folder::new();
     let mut said = String::new();
-    for command in ["", "demo ", "serve ", "check ", "render ", "forecast "] {
+    for command in ["", "demo ", "serve ", "check ", "render ", "forecast ", "backtest "] {
         let line = format!("{command}--help");
         write!(said, "$ tidetable {line}\n{}\n", folder.printed(&line)).unwrap();
     }

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use crate::calendar::Almanac;
 use crate::config::{Library, nearest, read_events};
-use crate::forecast::{Error, Fitted, Forecast, Forecaster, HORIZON, Known, REFIT_EVERY};
+use crate::forecast::{Error, Fitted, Forecast, Forecaster, HORIZON, Known, REFIT_EVERY, forecaster};
 use crate::series::{Resample, Series, resample};
 use crate::source::recorded::{self, ReadOptions, Stamp};
 use crate::time::{Slot, Step, Timestamp};
@@ -25,7 +25,6 @@ use crate::units::Quantile;
 use super::WRONG_USAGE;
 use super::calendar::unknown;
 use super::output::{OutputFile, read_on, say};
-use super::wiring::forecaster;
 
 /// Arguments of `tidetable forecast`.
 #[derive(Debug, clap::Args)]

@@ -12,10 +12,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use indicatif::ProgressBar;
 
-use super::WRONG_USAGE;
 use super::check::refuse;
 use super::clock::WallClock;
 use super::wiring;
+use super::{WRONG_USAGE, demand};
 use crate::config::{self, Config};
 use crate::engine::{self, Archive as _, Clock, Day, Demand, Kept, MetricSource, Target, Tidied};
 use crate::history::Archive;
@@ -119,7 +119,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let names = config::listed(config.targets.iter().map(|target| &*target.name));
         return wrong(format!("{file} has no target {:?}; targets are: {names}", args.target));
     };
-    let demand = match demand(target, args.demand.as_deref()) {
+    let demand = match demand::named(target, args.demand.as_deref()) {
         Ok(demand) => demand,
         Err(message) => return wrong(message),
     };
@@ -140,21 +140,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let runtime = runtime.context("cannot start the runtime")?;
     runtime.block_on(import(args, &config, (target, demand), &archive, recorded))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Which demand of the target is meant: the one that is called `name`, or its only one.
-fn demand<'a>(target: &'a Target, name: Option<&str>) -> Result<&'a Demand, String> {
-    let names = || config::listed(target.demands.iter().map(|demand| &*demand.name));
-    match (name, target.demands.as_slice()) {
-        (None, [only]) => Ok(only),
-        (None, _) => {
-            Err(format!("{} has several demands; give --demand with one of: {}", target.name, names()))
-        }
-        (Some(name), demands) => demands
-            .iter()
-            .find(|demand| *demand.name == *name)
-            .ok_or_else(|| format!("{} has no demand {name:?}; its demands are: {}", target.name, names())),
-    }
 }
 
 /// Whose history is imported.

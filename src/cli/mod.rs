@@ -2,10 +2,12 @@
 //!
 //! Exit codes: 0 is fine, 1 failed, 2 is a wrong command line or configuration.
 
+mod backtest;
 mod calendar;
 mod check;
 mod clock;
 mod crew;
+mod demand;
 mod demo;
 mod expiry;
 mod forecast;
@@ -48,6 +50,8 @@ enum Command {
     Forecast(forecast::Args),
     /// Show business calendars, and what is coming for a target
     Calendar(calendar::Args),
+    /// Replay recorded load under tidetable and its alternatives, and compare what each would have cost
+    Backtest(Box<backtest::Args>),
     /// Fill the archive with history from a file or from the metrics source
     Import(import::Args),
 }
@@ -69,6 +73,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Render(args) => render::run(&args),
         Command::Forecast(args) => forecast::run(&args),
         Command::Calendar(args) => calendar::run(&args),
+        Command::Backtest(args) => backtest::run(&args),
         Command::Import(args) => import::run(&args),
     }
 }

@@ -9,10 +9,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::calendar::Almanac;
 use crate::config::{self, Config, Listen, PrometheusSettings};
 use crate::engine::{self, Board, Clock, Demand, FitPool, Shared, Supply, Target};
-use crate::forecast::{Forecaster, Nowcasting, Tide, WithEffects};
+use crate::forecast::forecaster;
 use crate::history::{Archive, Recent};
 use crate::keda;
 use crate::source::prometheus;
@@ -91,13 +90,6 @@ impl<C: Clock> Assembly<C> {
         let web = web::serve(http, board, registry, clock, engine::START_UP_GRACE, shutdown.clone());
         tasks.spawn(async move { web.await.map_err(anyhow::Error::from) });
     }
-}
-
-/// What learns a target's demand, from its history and its almanac: the same for `serve`, `demo` and `forecast`.
-pub(super) fn forecaster(almanac: &Almanac) -> Arc<dyn Forecaster> {
-    let tide = Arc::new(Tide::new(almanac.clone()));
-    let base = Nowcasting { base: tide, almanac: almanac.clone() };
-    Arc::new(WithEffects { base, almanac: almanac.clone() })
 }
 
 /// A listener, or an error that says whose address it is.

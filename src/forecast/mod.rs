@@ -24,7 +24,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::calendar::WindowSource;
+use crate::calendar::{Almanac, WindowSource};
 use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
@@ -83,6 +83,14 @@ pub trait Forecaster: Send + Sync {
     /// # Errors
     /// [`Error::TooShort`] when there is too little to learn from.
     fn fit(&self, history: &Series, origin: Slot) -> Result<Box<dyn Fitted>, Error>;
+}
+
+/// What tidetable learns a target's demand with: the day and the hours, the next minutes before them, and what is written
+/// down over both. `serve`, `backtest`, `forecast` and `demo` all use this one.
+pub fn forecaster(almanac: &Almanac) -> Arc<dyn Forecaster> {
+    let tide = Arc::new(Tide::new(almanac.clone()));
+    let base = Nowcasting { base: tide, almanac: almanac.clone() };
+    Arc::new(WithEffects { base, almanac: almanac.clone() })
 }
 
 /// Something that has learned.

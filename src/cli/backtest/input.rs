@@ -1,0 +1,109 @@
+//! Where recorded load comes from: a file, or what `serve` would learn from, archive first and then the metrics source.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::args::Args;
+use crate::cli::clock::WallClock;
+use crate::cli::wiring;
+use crate::config::Config;
+use crate::engine::{Archive as _, Clock, Day, Demand, MetricSource, Target};
+use crate::series::Series;
+use crate::source::recorded::{self, ReadOptions};
+use crate::time::Slot;
+
+/// How much is compared where neither `--from` nor a file says it.
+const COMPARED: Duration = Duration::from_secs(28 * 86_400);
+
+/// The file that a target's load is in, if it is in one. The error is a wrong command line.
+pub(super) fn file_of(args: &Args, target: &str, alone: bool) -> Result<Option<PathBuf>, String> {
+    let named = args.inputs.iter().find_map(|input| input.strip_prefix(target)?.strip_prefix('='));
+    match (named, args.inputs.as_slice()) {
+        (Some(file), _) => Ok(Some(PathBuf::from(file))),
+        (None, []) => Ok(None),
+        (None, [file]) if alone => Ok(Some(PathBuf::from(file))),
+        (None, _) => Err(format!("no input is named for {target}; write --input {target}=FILE")),
+    }
+}
+
+/// Reads a file.
+pub(super) fn from_file(args: &Args, file: &Path) -> anyhow::Result<Series> {
+    let options = ReadOptions { stamp: args.stamp.into(), raw_step: args.input_step };
+    Ok(recorded::read_series(file, &options)?.series)
+}
+
+/// Reads what the archive has, and the rest from the metrics source.
+pub(super) async fn from_source(
+    args: &Args,
+    config: &Config,
+    (target, demand): (&Target, &Demand),
+) -> anyhow::Result<Series> {
+    let step = demand.step;
+    let to = args.to.unwrap_or_else(|| WallClock.now() - demand.settle_lag);
+    let from = args.from.unwrap_or(to - COMPARED) - demand.history;
+    let (from, until) = (step.last_ended(from).next(), step.last_ended(to).next());
+    let mut series = Series::empty(step, from);
+
+    let mut archived = BTreeSet::new();
+    if let Some(archive) = wiring::archive(config)? {
+        let recalled =
+            archive.recall(target, demand, from, until).await.context("the archive cannot be read")?;
+        for sample in recalled.samples {
+            let slot = step.slot_of(sample.at);
+            archived.insert(Day::of(step, slot));
+            put(&mut series, slot, sample.load);
+        }
+    }
+    let source = wiring::source(&demand.source, &config.sources[&demand.source])?;
+    for (begin, end) in missing(step, from, until, &archived) {
+        let read = source.range(demand, begin, end).await.with_context(|| {
+            format!("the load of {} could not be read; or give a file (--input)", target.name)
+        })?;
+        for sample in read.measured {
+            put(&mut series, step.slot_of(sample.at), sample.load);
+        }
+    }
+    if series.measured_count() == 0 {
+        bail!(
+            "nothing of {} was measured in that time; choose --from and --to, or give a file (--input)",
+            target.name
+        );
+    }
+    Ok(trimmed(series))
+}
+
+fn put(series: &mut Series, slot: Slot, load: Option<crate::units::Load>) {
+    match load {
+        Some(load) => series.put(slot, load),
+        None => series.mask(slot),
+    }
+}
+
+/// The slots of the days that the archive has not, as runs.
+fn missing(step: crate::time::Step, from: Slot, until: Slot, archived: &BTreeSet<Day>) -> Vec<(Slot, Slot)> {
+    let mut runs = Vec::new();
+    let mut begin = from;
+    for day in archived {
+        let slots = day.slots(step);
+        if slots.start > begin {
+            runs.push((begin, slots.start.min(until)));
+        }
+        begin = begin.max(slots.end);
+    }
+    if begin < until {
+        runs.push((begin, until));
+    }
+    runs
+}
+
+/// Without the holes before the first measured slot: the source has simply not been there for longer.
+fn trimmed(mut series: Series) -> Series {
+    let first = series.points().next().map(|(slot, _)| slot);
+    if let Some(first) = first {
+        series.forget_before(first);
+    }
+    series
+}

@@ -1,0 +1,180 @@
+//! `tidetable backtest`: what would have happened, before anything is switched on.
+//!
+//! ```text
+//! config or flags ─┐
+//! file, archive or ├─▶ subject ─▶ simulate::backtest ─▶ summary ─▶ table, JSON, HTML, --fail-if
+//! metrics source ──┘
+//! ```
+//!
+//! Targets are worked on side by side. SIGINT and SIGTERM end the work after the fits under way; what is done is written,
+//! and marked partial. The same input gives the same bytes: nothing of when or where it ran is in them.
+
+mod args;
+mod explain;
+mod html;
+mod input;
+mod subject;
+mod summary;
+mod table;
+mod verdict;
+
+use std::io::Write as _;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use rayon::prelude::*;
+
+pub(crate) use args::Args;
+use subject::{Meant, Subject};
+use summary::{Summary, Whole};
+
+use super::check::refuse;
+use super::output::{OutputFile, read_on, say};
+use super::{FAILED, WRONG_USAGE, demand, progress, signals};
+use crate::config::{self, Config};
+use crate::simulate::backtest::Outcome;
+
+/// Replays, and says what came of it.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let config = match args.config.as_deref().map(config::load).transpose() {
+        Ok(config) => config,
+        Err(error) => return Ok(ExitCode::from(refuse(error, &mut std::io::stderr().lock())?)),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.context("cannot start the runtime")?;
+    let ended = Arc::new(AtomicBool::new(false));
+    let outputs = [&args.report, &args.output];
+    let outputs = outputs.map(|path| path.as_deref().map(output).transpose());
+    let [report, json] = outputs;
+    let (report, json) = (report?, json?);
+
+    let subjects = match subjects(args, config.as_ref(), &runtime) {
+        Ok(subjects) => subjects,
+        Err(error) => {
+            say(&format!("tidetable: {error:#}"));
+            return Ok(ExitCode::from(WRONG_USAGE));
+        }
+    };
+    let signalled = Arc::clone(&ended);
+    runtime.spawn(async move {
+        if signals::stopped().await.is_ok() {
+            signalled.store(true, Ordering::Relaxed);
+        }
+    });
+    let outcomes = replay_all(args, &subjects, &ended);
+    let summaries: Vec<Summary> =
+        subjects.iter().zip(&outcomes).map(|(subject, outcome)| Summary::of(subject, outcome)).collect();
+    let whole = Whole::of(summaries);
+
+    if let (Some(output), Some(path)) = (json, &args.output) {
+        let mut bytes = serde_json::to_vec_pretty(&whole).context("the numbers cannot be written as JSON")?;
+        bytes.push(b'\n');
+        output.write(&bytes).map_err(|cause| cannot_write(path, &cause))?;
+    }
+    if let (Some(output), Some(path)) = (report, &args.report) {
+        let page = html::page(&subjects, &outcomes, &whole);
+        output.write(page.as_bytes()).map_err(|cause| cannot_write(path, &cause))?;
+    }
+    let text = whole.targets.iter().map(table::table).collect::<Vec<_>>().join("\n");
+    let mut out = std::io::stdout().lock();
+    let written = read_on(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    written.context("cannot write to standard output")?;
+    Ok(judge(args, &whole))
+}
+
+/// Whether a condition of `--fail-if` holds.
+fn judge(args: &Args, whole: &Whole) -> ExitCode {
+    let mut failed = false;
+    for summary in &whole.targets {
+        for condition in &args.fail_if {
+            match condition.holds(summary) {
+                Ok(None) => {}
+                Ok(Some((left, right))) => {
+                    failed = true;
+                    let target = &summary.target;
+                    say(&format!("tidetable: {target} fails: {condition} ({left} against {right})"));
+                }
+                Err(error) => {
+                    say(&format!("tidetable: {error:#}"));
+                    return ExitCode::from(WRONG_USAGE);
+                }
+            }
+        }
+    }
+    if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
+}
+
+/// Each target with its load. Every error is one of the command line or its files.
+fn subjects(
+    args: &Args,
+    config: Option<&Config>,
+    runtime: &tokio::runtime::Runtime,
+) -> anyhow::Result<Vec<Subject>> {
+    let subject = |meant: Meant, input: &crate::series::Series| {
+        Subject::new(args, meant, input).map_err(anyhow::Error::msg)
+    };
+    let Some(config) = config else {
+        anyhow::ensure!(args.targets.is_empty(), "--target names one of a configuration; give --config");
+        let meant = Meant::by_flags(args).context("give --config, or --capacity and --input")?;
+        let file = input::file_of(args, &meant.target, true).map_err(anyhow::Error::msg)?;
+        let file = file.context("--capacity needs --input FILE")?;
+        return Ok(vec![subject(meant, &input::from_file(args, &file)?)?]);
+    };
+    let targets = named(args, config)?;
+    let alone = targets.len() == 1;
+    targets
+        .into_iter()
+        .map(|target| {
+            let demand = demand::named(target, args.demand.as_deref()).map_err(anyhow::Error::msg)?;
+            let file = input::file_of(args, &target.name, alone).map_err(anyhow::Error::msg)?;
+            let series = match file {
+                Some(file) => input::from_file(args, &file)?,
+                None => runtime.block_on(input::from_source(args, config, (target, demand)))?,
+            };
+            subject(Meant::of(target, demand), &series)
+        })
+        .collect()
+}
+
+fn named<'a>(args: &Args, config: &'a Config) -> anyhow::Result<Vec<&'a crate::engine::Target>> {
+    let names = || config::listed(config.targets.iter().map(|target| &*target.name));
+    if args.targets.is_empty() {
+        anyhow::ensure!(config.targets.len() == 1, "name a target with --target; targets are: {}", names());
+        return Ok(config.targets.iter().collect());
+    }
+    let find = |name: &String| {
+        let found = config.targets.iter().find(|target| *target.name == **name);
+        found.with_context(|| format!("there is no target {name:?}; targets are: {}", names()))
+    };
+    args.targets.iter().map(find).collect()
+}
+
+fn replay_all(args: &Args, subjects: &[Subject], ended: &AtomicBool) -> Vec<Outcome> {
+    let bar = progress::bar(subjects.iter().map(Subject::work).sum(), "fits");
+    let outcomes = subjects
+        .par_iter()
+        .map(|subject| {
+            subject.replay(args, &|_| {
+                bar.inc(1);
+                if ended.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+        })
+        .collect();
+    bar.finish_and_clear();
+    outcomes
+}
+
+fn output(path: &Path) -> anyhow::Result<OutputFile> {
+    OutputFile::try_new(path).map_err(|cause| cannot_write(path, &cause))
+}
+
+fn cannot_write(path: &Path, cause: &std::io::Error) -> anyhow::Error {
+    let path = path.display();
+    anyhow::anyhow!(
+        "{path}: cannot be written ({cause}); check that its folder is there and may be written to"
+    )
+}

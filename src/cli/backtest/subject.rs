@@ -1,0 +1,281 @@
+//! One target, ready to be replayed: its policy, its load, the cluster and the spans.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+
+use super::args::{Args, BehaviorArg};
+use super::summary::Settings;
+use crate::calendar::Almanac;
+use crate::decision::Policy;
+use crate::engine::{Cadence, Demand, Target};
+use crate::forecast::{HORIZON, forecaster};
+use crate::guard::{self, Mode};
+use crate::plan;
+use crate::series::Series;
+use crate::simulate::backtest::{Conditions, Course, Fit, Outcome, Setup, replay};
+use crate::simulate::hpa::Behavior;
+use crate::simulate::{FineLoad, StartUp, Within};
+use crate::time::{Step, Timestamp};
+use crate::units::{Load, LoadPerReplica, Replicas};
+
+/// Settings are chosen on at most this much of what lies before the comparison.
+const TRAINING: Duration = Duration::from_secs(28 * 86_400);
+
+/// A lognormal's 0.95 quantile lies this many sigmas above its median, in the logarithm.
+const P95_SIGMAS: f64 = 1.644_853_626_951_472_7;
+
+/// How a target is scaled and what is known of its demand, from a configuration or from flags.
+#[derive(Debug, Clone)]
+pub(super) struct Meant {
+    pub(super) target: Arc<str>,
+    policy: Policy,
+    capacity: LoadPerReplica,
+    almanac: Almanac,
+    pub(super) step: Step,
+    settle_lag: Duration,
+    memory: Duration,
+    history: Duration,
+    unit: String,
+}
+
+impl Meant {
+    /// What the configuration says of one demand of a target.
+    pub(super) fn of(target: &Target, demand: &Demand) -> Self {
+        Self {
+            target: Arc::clone(&target.name),
+            policy: target.policy.clone(),
+            capacity: demand.capacity,
+            almanac: target.almanac.clone(),
+            step: demand.step,
+            settle_lag: demand.settle_lag,
+            memory: demand.recent_span(),
+            history: demand.history,
+            unit: demand.unit.clone(),
+        }
+    }
+
+    /// What the flags say; `None` without a capacity.
+    pub(super) fn by_flags(args: &Args) -> Option<Self> {
+        let quick = &args.quick;
+        let capacity = quick.capacity?;
+        Some(Self {
+            target: Arc::from("load"),
+            policy: Policy {
+                plan: plan::Options {
+                    lead_time: quick.lead_time,
+                    quantile: quick.quantile,
+                    growth: plan::Growth::default(),
+                },
+                guard: guard::Options {
+                    min: Replicas(quick.min),
+                    max: Replicas(quick.max.max(quick.min)),
+                    scale_down_hold: Duration::from_secs(60),
+                    stale_after: Duration::from_secs(180),
+                    mode: Mode::Active,
+                    floor: guard::Floor::Reactive,
+                },
+            },
+            capacity,
+            almanac: Almanac::none(quick.timezone),
+            step: Step::MINUTE,
+            settle_lag: Duration::from_secs(120),
+            memory: HORIZON + Duration::from_secs(86_400),
+            history: Duration::from_secs(56 * 86_400),
+            unit: "load".to_owned(),
+        })
+    }
+}
+
+/// A target, ready to be replayed.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) target: Arc<str>,
+    pub(super) input_step: Step,
+    /// On the target's grid.
+    pub(super) recorded: Series,
+    pub(super) training: Range<Timestamp>,
+    pub(super) tested: Range<Timestamp>,
+    pub(super) settings: Settings,
+    pub(super) unit: String,
+    pub(super) zone: Tz,
+    pub(super) conditions: Conditions,
+    meant: Meant,
+    load: FineLoad,
+    fits: Vec<Fit>,
+}
+
+impl Subject {
+    /// Puts it together, or says why it cannot be.
+    pub(super) fn new(args: &Args, meant: Meant, input: &Series) -> Result<Self, String> {
+        let load = FineLoad::of(input, Within::Wandering { seed: args.seed });
+        let recorded = on_grid(input, &load, meant.step);
+        let (training, tested) = spans(args, &meant.target, input)?;
+        let conditions = conditions(args, &meant);
+        let fits = fits(args, &meant, &tested);
+        let mut meant = meant;
+        // In shadow, what would be answered is what is asked.
+        meant.policy.guard.mode = Mode::Active;
+        Ok(Self {
+            target: Arc::clone(&meant.target),
+            settings: settings(args, &meant, &conditions),
+            unit: meant.unit.clone(),
+            zone: meant.almanac.timezone(),
+            input_step: input.step(),
+            recorded,
+            training,
+            tested,
+            conditions,
+            meant,
+            load,
+            fits,
+        })
+    }
+
+    /// The syncs that are compared.
+    pub(super) fn course(&self) -> Course<'_> {
+        Course::over(self.tested.clone(), &self.load, &self.conditions)
+    }
+
+    /// Whether load within a step of the input was made up.
+    pub(super) fn interpolated(&self) -> bool {
+        self.input_step > Step::MINUTE
+    }
+
+    /// How many models are learned.
+    pub(super) fn work(&self) -> usize {
+        self.fits.len()
+    }
+
+    /// Replays it. `watch` is asked after each fit whether to go on.
+    pub(super) fn replay(
+        &self,
+        args: &Args,
+        watch: &(dyn Fn(Timestamp) -> ControlFlow<()> + Sync),
+    ) -> Outcome {
+        let setup = Setup {
+            target: &self.target,
+            policy: &self.meant.policy,
+            zone: self.zone,
+            settle_lag: self.meant.settle_lag,
+            memory: self.meant.memory,
+            history: self.meant.history,
+            recorded: &self.recorded,
+            load: &self.load,
+            conditions: &self.conditions,
+            training: &self.training,
+            tested: &self.tested,
+            fits: &self.fits,
+            forecaster: &*forecaster(&self.meant.almanac),
+            quantiles: &args.contest.quantiles,
+            utilization: args.contest.utilization,
+            utilizations: &args.contest.utilizations,
+            kappa: self.settings.cost_ratio,
+        };
+        replay(&setup, watch)
+    }
+}
+
+/// The load on the target's grid: as recorded where the steps are the same, else mean rates.
+fn on_grid(input: &Series, load: &FineLoad, step: Step) -> Series {
+    if input.step() == step || input.is_empty() {
+        return input.clone();
+    }
+    let begin = step.slot_of(input.step().start(input.first())).next();
+    let end = step.last_ended(input.step().start(input.end())).next();
+    let mut recorded = Series::empty(step, begin);
+    for slot in (begin.0..end.0).map(crate::time::Slot) {
+        match load.mean_rate(step.end(slot), step.seconds()) {
+            Some(rate) => recorded.put(slot, Load::saturating(rate)),
+            None => recorded.mask(slot),
+        }
+    }
+    recorded
+}
+
+/// Where settings are chosen, and where policies are compared.
+fn spans(args: &Args, target: &str, input: &Series) -> Result<(Range<Timestamp>, Range<Timestamp>), String> {
+    let (first, end) = (input.step().start(input.first()), input.step().start(input.end()));
+    let half = (end - first) / 2;
+    let by_default = first + half.min(chrono::TimeDelta::seconds(TRAINING.as_secs().cast_signed()));
+    let from = args.from.unwrap_or(by_default).max(first);
+    let to = args.to.unwrap_or(end).min(end);
+    if from >= to {
+        return Err(format!(
+            "nothing of {target} is recorded between {from} and {to}, but from {first} to {end}; choose --from and --to within"
+        ));
+    }
+    Ok(((from - TRAINING).max(first)..from, from..to))
+}
+
+fn conditions(args: &Args, meant: &Meant) -> Conditions {
+    let (cluster, policy) = (&args.cluster, &meant.policy);
+    let lead_time = policy.plan.lead_time;
+    let start_up = if cluster.start_up_sigma > 0.0 {
+        let sigma = cluster.start_up_sigma;
+        let median = lead_time.mul_f64((-P95_SIGMAS * sigma).exp());
+        StartUp::Lognormal { median, sigma, seed: args.seed }
+    } else {
+        StartUp::Fixed(lead_time)
+    };
+    Conditions {
+        capacity: meant.capacity,
+        min: policy.guard.min,
+        max: policy.guard.max,
+        start_up,
+        pods_per_minute: cluster.pods_per_minute,
+        behavior: match cluster.behavior {
+            BehaviorArg::Recommended => Some(Behavior::recommended()),
+            BehaviorArg::Defaults => Some(Behavior::default()),
+            BehaviorArg::None => None,
+        },
+        tolerance: cluster.tolerance,
+        queue: cluster.queue,
+        load_per: cluster.per,
+        rate_window: Duration::from_secs(60),
+        age: cluster.scrape_delay,
+    }
+}
+
+/// Fits on the serving cadence: from the one that is in force when the comparison begins.
+fn fits(args: &Args, meant: &Meant, tested: &Range<Timestamp>) -> Vec<Fit> {
+    let cadence = Cadence::of(&meant.target, meant.step).renewed_every(args.contest.refit);
+    let settled = |at: Timestamp| meant.step.last_ended(at - meant.settle_lag).next();
+    let mut origin = cadence.former(cadence.origin(settled(tested.start)));
+    let mut fits = Vec::new();
+    loop {
+        let in_force = cadence.in_force_at(origin, meant.settle_lag);
+        if in_force >= tested.end {
+            return fits;
+        }
+        fits.push(Fit { origin, in_force });
+        origin = cadence.next(origin);
+    }
+}
+
+fn settings(args: &Args, meant: &Meant, conditions: &Conditions) -> Settings {
+    let quantile = meant.policy.plan.quantile.get();
+    Settings {
+        capacity: conditions.capacity.get(),
+        lead_time_seconds: meant.policy.plan.lead_time.as_secs(),
+        quantile,
+        min: conditions.min.0,
+        max: conditions.max.0,
+        timezone: meant.almanac.timezone().name(),
+        behavior: args.cluster.behavior.name(),
+        tolerance: args.cluster.tolerance,
+        pods_per_minute: args.cluster.pods_per_minute,
+        start_up_sigma: args.cluster.start_up_sigma,
+        queue_seconds: args.cluster.queue.as_secs_f64(),
+        load_per_seconds: args.cluster.per.as_secs_f64(),
+        scrape_delay_seconds: args.cluster.scrape_delay.as_secs_f64(),
+        // The cost ratio for which the quantile is the right one: the inverse of τ = 1 − 2 / (1 + κ).
+        cost_ratio: args.contest.cost_ratio.unwrap_or(2.0 / (1.0 - quantile) - 1.0),
+        utilizations: args.contest.utilizations.clone(),
+        refit_seconds: args.contest.refit.as_secs(),
+        price: args.price,
+        seed: args.seed,
+    }
+}

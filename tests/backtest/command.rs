@@ -1,0 +1,123 @@
+//! `tidetable backtest` as an operator and as a machine use it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use super::fixture::recorded;
+
+/// Counts by five minutes, as a CSV.
+fn csv(days: i64) -> String {
+    let recorded = recorded(days);
+    let step = recorded.step();
+    let mut text = String::from("timestamp,value\n");
+    let points: Vec<_> = recorded.points().collect();
+    for five in points.chunks(5) {
+        let count: f64 = five.iter().map(|(_, load)| load.get() * 60.0).sum();
+        writeln!(text, "{},{count:.0}", step.start(five[0].0).format("%Y-%m-%dT%H:%M:%SZ")).unwrap();
+    }
+    text
+}
+
+fn backtest(folder: &Path, flags: &str) -> Output {
+    let line = "backtest --input load.csv --capacity 36000 --per 5m --min 3 --timezone America/New_York \
+                --from 2026-05-15T12:00:00Z --quantiles 0.9 --utilizations 0.8,0.9";
+    Command::new(env!("CARGO_BIN_EXE_tidetable"))
+        .current_dir(folder)
+        .args(line.split_whitespace())
+        .args(flags.split('|').filter(|flag| !flag.is_empty()))
+        .env_remove("TIDETABLE_CONFIG")
+        .output()
+        .unwrap()
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("load.csv"), csv(15)).unwrap();
+    folder
+}
+
+#[test]
+fn a_file_and_a_capacity_are_enough_and_twice_is_the_same_bytes() {
+    let folder = folder();
+    let run = |name: &str| {
+        let ended =
+            backtest(folder.path(), &format!("--report|{name}.html|--output|{name}.json|--price|0.05"));
+        assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+        let read =
+            |ending: &str| std::fs::read_to_string(folder.path().join(format!("{name}.{ending}"))).unwrap();
+        (String::from_utf8(ended.stdout).unwrap(), read("html"), read("json"))
+    };
+    let (table, report, json) = run("one");
+    let again = run("two");
+    assert_eq!((&table, &report, &json), (&again.0, &again.1, &again.2));
+
+    assert!(table.contains("tidetable, quantile 0.95"), "{table}");
+    assert!(table.contains("a step of 300 s: what load does within a step is interpolated"), "{table}");
+
+    for outside in ["src=", "href=", "url(", "@import", "http"] {
+        assert!(!report.contains(outside), "the report reaches outside by {outside}");
+    }
+    for part in [
+        "<svg",
+        "late pods, by policy",
+        "The worst moments",
+        "perfect foresight",
+        "prefers-color-scheme:dark",
+    ] {
+        assert!(report.contains(part), "{part}");
+    }
+
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let target = &json["targets"][0];
+    assert_eq!((&json["format"], &json["partial"]), (&Value::from(1), &Value::from(false)));
+    let policies: Vec<&str> =
+        target["policies"].as_array().unwrap().iter().map(|it| it["policy"].as_str().unwrap()).collect();
+    assert_eq!(policies, ["tidetable", "reactive", "reactive_tuned", "cron", "static_peak", "foresight"]);
+    let number = |policy: usize, key: &str| target["policies"][policy][key].as_f64().unwrap();
+    assert!((number(5, "hours_ratio") - 1.0).abs() < 1e-12);
+    assert!((number(0, "cost") - 0.05 * number(0, "replica_hours")).abs() < 1e-9);
+    assert!(
+        number(0, "late_pod_minutes") < number(2, "late_pod_minutes"),
+        "ours is less late than a tuned HPA"
+    );
+    assert!((number(0, "transactions") - number(1, "transactions")).abs() < 1e-6, "all bear the same");
+    assert_eq!(target["frontier"].as_array().unwrap().len(), 4);
+    assert!(target["forecast"]["wql"].as_f64().unwrap() < 0.2);
+}
+
+#[test]
+fn a_gate_exits_with_1_where_its_condition_holds_and_with_2_where_it_is_wrong() {
+    let folder = folder();
+    let code = |condition: &str| {
+        let ended = backtest(folder.path(), &format!("--to|2026-05-15T14:00:00Z|--fail-if|{condition}"));
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    assert_eq!(code("replica_hours < 0"), (Some(0), String::new()));
+    let (failed, said) = code("replica_hours > 1");
+    assert_eq!(failed, Some(1));
+    assert!(said.starts_with("tidetable: load fails: tidetable.replica_hours > 1 ("), "{said}");
+    let (unpriced, said) = code("cost > 1");
+    assert_eq!(unpriced, Some(2));
+    assert!(said.contains("give --price"), "{said}");
+    assert_eq!(code("failed_shore > 1").0, Some(2));
+}
+
+#[test]
+fn what_cannot_be_replayed_is_said_with_a_remedy() {
+    let folder = folder();
+    for (flags, remedy) in [
+        ("--to|2026-05-01T00:00:00Z", "choose --from and --to within"),
+        ("--target|a", "--config"),
+        ("--config|nowhere.yaml", "cannot be used with"),
+        ("--input|other.csv", "--input load=FILE"),
+        ("--utilization|0", "a number above 0"),
+    ] {
+        let ended = backtest(folder.path(), flags);
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{flags}: {said}");
+        assert!(said.to_lowercase().contains(&remedy.to_lowercase()), "{flags}: {said}");
+    }
+}

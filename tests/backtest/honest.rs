@@ -1,0 +1,68 @@
+//! Nobody but perfect foresight sees past a moment, and the same input gives the same outcome.
+
+use std::ops::ControlFlow;
+
+use tidetable::simulate::backtest::Who;
+use tidetable::units::Load;
+
+use super::fixture::{at, recorded, replayed, to_the_end};
+
+const DAY: (&str, &str) = ("2026-05-15T04:00:00Z", "2026-05-16T04:00:00Z");
+
+#[test]
+fn points_after_a_moment_never_change_a_decision_at_it() {
+    let moment = at("2026-05-15T16:00:00Z");
+    let known = recorded(15);
+    let mut otherwise = known.clone();
+    let step = known.step();
+    // The peak stays: how far load wanders within a minute is reckoned from it.
+    let peak = known.points().map(|(_, load)| load.get()).fold(0.0, f64::max);
+    let later = known.points().filter(|(slot, load)| step.start(*slot) >= moment && load.get() < peak);
+    for (slot, load) in later {
+        otherwise.put(slot, Load::saturating(load.get() * 0.3));
+    }
+    let tested = at(DAY.0)..at(DAY.1);
+    let (one, other) =
+        (replayed(&known, tested.clone(), &to_the_end), replayed(&otherwise, tested, &to_the_end));
+    // Load is smooth across the border of two bins, so the minute before the moment already leans towards what comes.
+    let syncs = 12 * 240 - 4;
+    for (one, other) in one.contenders.iter().zip(&other.contenders) {
+        if one.who != Who::Foresight {
+            assert_eq!(one.setting, other.setting, "{:?}", one.who);
+            let differs = (0..syncs).find(|sync| one.replicas[*sync] != other.replicas[*sync]);
+            assert_eq!(differs, None, "{:?}", one.who);
+        }
+    }
+    let ours = |outcome: &tidetable::simulate::backtest::Outcome| {
+        outcome.contenders[0].replicas[syncs + 40..].to_vec()
+    };
+    assert_ne!(ours(&one), ours(&other), "what comes later is another load, and is borne");
+}
+
+#[test]
+fn the_same_input_gives_the_same_outcome_on_one_thread_and_on_many() {
+    let known = recorded(15);
+    let tested = at("2026-05-15T12:00:00Z")..at("2026-05-15T18:00:00Z");
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| replayed(&known, tested.clone(), &to_the_end))
+    };
+    assert_eq!(with(1), with(3));
+}
+
+#[test]
+fn who_ends_it_keeps_what_is_done_and_all_of_them_stop_there() {
+    let known = recorded(15);
+    let tested = at(DAY.0)..at(DAY.1);
+    let whole = replayed(&known, tested.clone(), &to_the_end);
+    let ended = replayed(&known, tested, &|done| {
+        if done >= at("2026-05-15T09:00:00Z") { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(ended.syncs > 0 && ended.syncs < whole.syncs, "{} of {}", ended.syncs, whole.syncs);
+    for (ended_one, whole_one) in ended.contenders.iter().zip(&whole.contenders) {
+        assert_eq!(ended_one.replicas.len(), ended.syncs, "{:?}", ended_one.who);
+        if ended_one.who != Who::Foresight {
+            assert_eq!(ended_one.replicas[..], whole_one.replicas[..ended.syncs], "{:?}", ended_one.who);
+        }
+    }
+}
