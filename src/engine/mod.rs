@@ -24,6 +24,6 @@ pub use metrics::Metrics;
 pub use ports::{
     Archive, Clock, DecisionLog, History, Kept, Measured, MetricSource, Recalled, Sample, Tidied,
 };
-pub use reading::series;
+pub use reading::{series, without};
 pub use target::{Demand, Label, ScaledObject, Target};
 pub use worker::{Ended, START_UP_GRACE, Shared, Worker};

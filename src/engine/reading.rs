@@ -131,7 +131,7 @@ fn tell(target: &str, passed_over: &[String], metrics: &Metrics) {
 }
 
 /// The parts of `slots` outside of the archived days.
-fn without(step: Step, slots: &Range<Slot>, archived: &BTreeSet<Day>) -> Vec<Range<Slot>> {
+pub fn without(step: Step, slots: &Range<Slot>, archived: &BTreeSet<Day>) -> Vec<Range<Slot>> {
     let mut missing = Vec::new();
     let mut from = slots.start;
     for day in archived {

@@ -10,10 +10,9 @@ use super::args::Args;
 use crate::cli::clock::WallClock;
 use crate::cli::wiring;
 use crate::config::Config;
-use crate::engine::{Archive as _, Clock, Day, Demand, MetricSource, Target};
+use crate::engine::{self, Archive as _, Clock, Day, Demand, MetricSource, Target};
 use crate::series::Series;
 use crate::source::recorded::{self, ReadOptions};
-use crate::time::Slot;
 
 /// How much is compared where neither `--from` nor a file says it.
 const COMPARED: Duration = Duration::from_secs(28 * 86_400);
@@ -45,27 +44,21 @@ pub(super) async fn from_source(
     let to = args.to.unwrap_or_else(|| WallClock.now() - demand.settle_lag);
     let from = args.from.unwrap_or(to - COMPARED) - demand.history;
     let (from, until) = (step.last_ended(from).next(), step.last_ended(to).next());
-    let mut series = Series::empty(step, from);
-
-    let mut archived = BTreeSet::new();
+    let mut samples = Vec::new();
     if let Some(archive) = wiring::archive(config)? {
-        let recalled =
-            archive.recall(target, demand, from, until).await.context("the archive cannot be read")?;
-        for sample in recalled.samples {
-            let slot = step.slot_of(sample.at);
-            archived.insert(Day::of(step, slot));
-            put(&mut series, slot, sample.load);
-        }
+        let recalled = archive.recall(target, demand, from, until).await;
+        samples = recalled.context("the archive cannot be read")?.samples;
     }
+    let archived: BTreeSet<Day> =
+        samples.iter().map(|sample| Day::of(step, step.slot_of(sample.at))).collect();
     let source = wiring::source(&demand.source, &config.sources[&demand.source])?;
-    for (begin, end) in missing(step, from, until, &archived) {
-        let read = source.range(demand, begin, end).await.with_context(|| {
+    for missing in engine::without(step, &(from..until), &archived) {
+        let read = source.range(demand, missing.start, missing.end).await.with_context(|| {
             format!("the load of {} could not be read; or give a file (--input)", target.name)
         })?;
-        for sample in read.measured {
-            put(&mut series, step.slot_of(sample.at), sample.load);
-        }
+        samples.extend(read.measured);
     }
+    let series = engine::series(step, from..until, &samples);
     if series.measured_count() == 0 {
         bail!(
             "nothing of {} was measured in that time; choose --from and --to, or give a file (--input)",
@@ -73,30 +66,6 @@ pub(super) async fn from_source(
         );
     }
     Ok(trimmed(series))
-}
-
-fn put(series: &mut Series, slot: Slot, load: Option<crate::units::Load>) {
-    match load {
-        Some(load) => series.put(slot, load),
-        None => series.mask(slot),
-    }
-}
-
-/// The slots of the days that the archive has not, as runs.
-fn missing(step: crate::time::Step, from: Slot, until: Slot, archived: &BTreeSet<Day>) -> Vec<(Slot, Slot)> {
-    let mut runs = Vec::new();
-    let mut begin = from;
-    for day in archived {
-        let slots = day.slots(step);
-        if slots.start > begin {
-            runs.push((begin, slots.start.min(until)));
-        }
-        begin = begin.max(slots.end);
-    }
-    if begin < until {
-        runs.push((begin, until));
-    }
-    runs
 }
 
 /// Without the holes before the first measured slot: the source has simply not been there for longer.
