@@ -73,7 +73,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Render(args) => render::run(&args),
         Command::Forecast(args) => forecast::run(&args),
         Command::Calendar(args) => calendar::run(&args),
-        Command::Backtest(args) => backtest::run(&args),
+        Command::Backtest(args) => Ok(backtest::run(&args)),
         Command::Import(args) => import::run(&args),
     }
 }

@@ -110,7 +110,8 @@ fn what_cannot_be_replayed_is_said_with_a_remedy() {
     let folder = folder();
     for (flags, remedy) in [
         ("--to|2026-05-01T00:00:00Z", "choose --from and --to within"),
-        ("--target|a", "--config"),
+        ("--report|nowhere/report.html", "cannot be written"),
+        ("--target|a", "give --config"),
         ("--config|nowhere.yaml", "cannot be used with"),
         ("--input|other.csv", "--input load=FILE"),
         ("--utilization|0", "a number above 0"),

@@ -38,8 +38,16 @@ use super::{FAILED, WRONG_USAGE, demand, progress, signals};
 use crate::config::{self, Config};
 use crate::simulate::backtest::Outcome;
 
-/// Replays, and says what came of it.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+/// Replays, and says what came of it. A gate fails with 1; whatever else goes wrong ends with 2, so that a pipeline can tell
+/// a load that was borne badly from one that was not replayed.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    work(args).unwrap_or_else(|error| {
+        say(&format!("tidetable: {error:#}"));
+        ExitCode::from(WRONG_USAGE)
+    })
+}
+
+fn work(args: &Args) -> anyhow::Result<ExitCode> {
     let config = match args.config.as_deref().map(config::load).transpose() {
         Ok(config) => config,
         Err(error) => return Ok(ExitCode::from(refuse(error, &mut std::io::stderr().lock())?)),
@@ -52,13 +60,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let [report, json] = outputs;
     let (report, json) = (report?, json?);
 
-    let subjects = match subjects(args, config.as_ref(), &runtime) {
-        Ok(subjects) => subjects,
-        Err(error) => {
-            say(&format!("tidetable: {error:#}"));
-            return Ok(ExitCode::from(WRONG_USAGE));
-        }
-    };
+    let subjects = subjects(args, config.as_ref(), &runtime)?;
     let signalled = Arc::clone(&ended);
     runtime.spawn(async move {
         if signals::stopped().await.is_ok() {
