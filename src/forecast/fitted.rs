@@ -257,7 +257,7 @@ impl<P: Past> Seen<'_, P> {
         let size = |lead: &Lead| lead.forecast(&reading).size;
         let sizes = (sizes, size(sizes.nearer), size(sizes.farther));
         let seconds = live.map_or(lead, |(lead, _)| lead) * fitted.step.seconds();
-        Some(Near { point, sizes, share: near_share(seconds) })
+        Some(Near { point, sizes, of_day: fitted.time(target).of_day, share: near_share(seconds) })
     }
 }
 
@@ -302,6 +302,8 @@ struct Near<'a> {
     point: f64,
     /// The learned leads on both sides, with the size of the error at each.
     sizes: (Between<'a>, f64, f64),
+    /// Share of the local day that is over.
+    of_day: f64,
     /// How much of this is believed beside the day's forecast.
     share: f64,
 }
@@ -312,7 +314,8 @@ impl Near<'_> {
         if level == Quantile::MEDIAN {
             return self.point;
         }
-        let reach = |lead: &Lead, size: f64| lead.reach(near::Sized { point: self.point, size }, level);
+        let reach =
+            |lead: &Lead, size: f64| lead.reach(near::Sized { point: self.point, size }, self.of_day, level);
         let farther = reach(between.farther, *far);
         if between.share >= 1.0 {
             return farther;

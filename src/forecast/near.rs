@@ -7,7 +7,7 @@
 //! * **D** itself.
 //!
 //! What they would have said is replayed: each fortnight is forecast with coefficients and shares learned before it, and
-//! those errors, sized by a ridge on what the present looks like and pooled by level, give the quantiles.
+//! those errors give the quantiles: the mean of three answers, as in [`super::spread`].
 
 use std::f64::consts::TAU;
 use std::ops::Range;
@@ -80,6 +80,8 @@ pub(super) struct Lead {
     size: [f64; SIGNS],
     /// Pools of the errors as they are.
     levels: Pools,
+    /// Pools of the errors as shares of the forecast, by hour of the local day.
+    hours: Pools,
     pools: Pools,
     /// Share of a live surprise that is believed of the slot this many places after the last settled one, if the surprise
     /// was the first after it.
@@ -105,6 +107,7 @@ impl Lead {
             shares: BELIEF,
             size: [0.0; SIGNS],
             levels: Pools::with_borders(&[], Vec::new()),
+            hours: Pools::with_borders(&[], Vec::new()),
             pools: Pools::with_borders(&[], Vec::new()),
             echo: 1.0,
         }
@@ -154,9 +157,11 @@ impl Lead {
     }
 
     /// The load that is not exceeded with probability `quantile`.
-    pub(super) fn reach(&self, forecast: Sized, quantile: Quantile) -> f64 {
+    pub(super) fn reach(&self, forecast: Sized, of_day: f64, quantile: Quantile) -> f64 {
         let sized = self.pools.reach(forecast.point, forecast.size, quantile);
-        0.5 * (sized + self.levels.reach(forecast.point, 1.0, quantile))
+        let levels = self.levels.reach(forecast.point, 1.0, quantile);
+        let hours = self.hours.score(self.hours.pool(24.0 * of_day), quantile);
+        (sized + levels + forecast.point + (forecast.point + OFFSET) * hours) / 3.0
     }
 }
 
@@ -316,11 +321,18 @@ impl Lead {
     fn calibrate(&mut self, lessons: &[Lesson], said: &[Said], end: Slot, day: i64) {
         let mut signs = Rows::new(SIGNS, lessons.len());
         let mut misses = Vec::with_capacity(lessons.len());
+        let mut hours = Vec::with_capacity(lessons.len());
         for (lesson, said) in lessons.iter().zip(said) {
             let Some((opinions, point)) = said else { continue };
             let error = (lesson.load - point) / (point + OFFSET).sqrt();
             let age = end.since(lesson.target) as f64 / day as f64;
             signs.push(&Self::signs(&lesson.reading, opinions, *point), 0.0);
+            let share = (lesson.load - point) / (point + OFFSET);
+            hours.push(Score {
+                key: 24.0 * lesson.reading.time.of_day,
+                error: share,
+                weight: 0.5_f64.powf(age / SIZE_HALF_DAYS),
+            });
             misses.push(Score { key: *point, error, weight: 0.5_f64.powf(age / SIZE_HALF_DAYS) });
         }
         let weights: Vec<f64> = misses.iter().map(|miss| miss.weight).collect();
@@ -333,6 +345,7 @@ impl Lead {
         prior[0] = (average + least).ln();
         let options = Ridge { strength: SIZE_STRENGTH, prior: &prior, start: &prior, steps: 0 };
         self.size.copy_from_slice(&ridge(&signs, &weights, options));
+        self.hours = Pools::with_borders(&padded(hours, PRIOR_SIZE), (1..24).map(f64::from).collect());
         self.levels = Pools::by_level(&padded(misses.clone(), PRIOR_SIZE), OFFSET, LEVEL_POOLS);
         for (row, miss) in misses.iter_mut().enumerate() {
             miss.error /= size(signs.features(row), &self.size);
