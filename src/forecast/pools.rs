@@ -30,7 +30,7 @@ pub(super) struct Score {
 const PADDED_BELOW: f64 = 100.0;
 
 /// The weight of the padding when nothing else is there.
-const PADDING: f64 = 5.0;
+const PADDING: f64 = 60.0;
 
 /// The size of an error, in roots of means, before any was seen.
 pub(super) const PRIOR_SIZE: f64 = 0.3;
