@@ -2,7 +2,8 @@
 # Checks and tests everything, after fetching what is missing to do so. Can be run again and again.
 #
 # On Debian and its kin the Prometheus that the tests run against is unpacked into target/tools, not installed: the
-# package would start a service. Elsewhere this says what to install. DuckDB, which reads what we write, goes there too.
+# package would start a service. Elsewhere this says what to install. DuckDB, which reads what we write, goes there too, as do
+# Helm's engine and Kubernetes' schemas, which the chart is held against.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -69,26 +70,31 @@ download_prometheus() {
   (cd "$1" && apt-get download -qq -o APT::Sandbox::User="$(id -un)" prometheus)
 }
 
-# Where tests/archive/duckdb.rs looks.
-need_duckdb() {
+need_pip() {
+  python3 -m pip --version >/dev/null 2>&1 && return
+  has apt-get || fail 'pip is missing; install it for python3'
+  say 'installing pip'
+  update_package_lists
+  as_root apt-get install -y -qq --no-install-recommends python3-pip >/dev/null \
+    || fail "pip is missing; run 'apt-get install python3-pip' as root"
+}
+
+# MODULE PACKAGE, where tests/archive/duckdb.rs and tests/chart/render.rs look.
+need_package() {
   local packages=target/tools/python
-  PYTHONPATH=$packages python3 -c 'import duckdb' 2>/dev/null && return
-  if ! python3 -m pip --version >/dev/null 2>&1; then
-    has apt-get || fail 'pip is missing; install it for python3'
-    say 'installing pip'
-    update_package_lists
-    as_root apt-get install -y -qq --no-install-recommends python3-pip >/dev/null \
-      || fail "pip is missing; run 'apt-get install python3-pip' as root"
-  fi
-  say 'fetching duckdb into target/tools'
-  python3 -m pip install --quiet --root-user-action=ignore --upgrade --target "$packages" duckdb \
-    || fail "duckdb cannot be fetched; run 'python3 -m pip install --target $packages duckdb'"
+  PYTHONPATH=$packages python3 -c "import $1" 2>/dev/null && return
+  need_pip
+  say "fetching $2 into target/tools"
+  python3 -m pip install --quiet --root-user-action=ignore --upgrade --target "$packages" "$2" \
+    || fail "$2 cannot be fetched; run 'python3 -m pip install --target $packages $2'"
 }
 
 need_python
 need_rust
 need_prometheus
-need_duckdb
+need_package duckdb duckdb
+need_package helm_python helm-python-sdk==0.2.2
+need_package kubernetes_validate kubernetes-validate==1.37.0
 
 say 'format'
 cargo fmt --check
