@@ -24,7 +24,7 @@
 //! | [`mod@decision`] | `decide()`: the whole core on one page | the above |
 //! | [`simulate`] | the HPA, pods and payment traffic, to try it all on | the core |
 //! | [`engine`] | fetch, append, decide, publish; owns the ports | the core |
-//! | [`source`], [`history`], [`keda`], [`web`], [`telemetry`], [`config`] | adapters, each ignorant of the others | core, engine |
+//! | [`source`], [`history`], [`cluster`], [`keda`], [`web`], [`telemetry`], [`config`] | adapters, each ignorant of the others | core, engine |
 //! | [`cli`] | the only place where things are wired together | everything |
 //!
 //! Arrows point up this table only; `tests/layering.rs` reads our `use` lines and fails on one that points back.
@@ -62,6 +62,7 @@ pub mod units;
 
 pub mod engine;
 
+pub mod cluster;
 pub mod config;
 pub mod history;
 pub mod keda;

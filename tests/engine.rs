@@ -11,8 +11,8 @@ use std::time::Duration;
 use tidetable::calendar::Almanac;
 use tidetable::decision::{Decision, PUBLISH_DELAY, Policy};
 use tidetable::engine::{
-    Board, Clock, DecisionLog, Demand, Ended, FitPool, Measured, MetricSource, Metrics, Sample, ScaledObject,
-    Shared, Supply, Target, Worker,
+    Board, Clock, ClusterView, DecisionLog, Demand, Ended, FitPool, LeadTime, Measured, MetricSource,
+    Metrics, Sample, ScaledObject, Shared, Supply, Target, Worker,
 };
 use tidetable::forecast::{HORIZON, Tide};
 use tidetable::guard::{self, Mode, Rule, Rung};
@@ -160,6 +160,7 @@ fn target(mode: Mode) -> Arc<Target> {
         }],
         timezone: chrono_tz::UTC,
         almanac: Almanac::none(chrono_tz::UTC),
+        lead_time: LeadTime::Configured,
         policy: Policy {
             plan: plan::Options {
                 lead_time: Duration::from_secs(120),
@@ -632,4 +633,40 @@ async fn an_archive_that_fails_costs_no_answer() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), told).await.expect("an error metric rises");
+}
+
+/// A cluster in which pods take as many seconds as it says, and nobody knows how many while it says 0.
+#[derive(Debug, Default)]
+struct Cluster(AtomicI64);
+
+impl ClusterView for Cluster {
+    fn lead_time(&self, owner: &ScaledObject) -> Option<Duration> {
+        assert_eq!(owner.to_string(), "payments/payments-api");
+        let seconds = u64::try_from(self.0.load(Ordering::SeqCst)).unwrap();
+        (seconds > 0).then(|| Duration::from_secs(seconds))
+    }
+}
+
+#[tokio::test]
+async fn a_warm_up_moves_with_the_lead_time_that_the_cluster_shows() {
+    const SIX_IN_THE_MORNING: i64 = 18 * 3600;
+    let cluster = Arc::new(Cluster::default());
+    let learned = Target { lead_time: LeadTime::Learned, ..Target::clone(&target(Mode::Active)) };
+    for (target, moves) in [(Arc::new(learned), true), (target(Mode::Active), false)] {
+        let (worker, _) = worker_for(target, &Source::new(21));
+        let mut worker = worker.watching(Some(Arc::<Cluster>::clone(&cluster)));
+        let mut minute = 0;
+        let mut ahead = async |seconds| {
+            cluster.0.store(seconds, Ordering::SeqCst);
+            minute += 1;
+            let now = SIX_IN_THE_MORNING + 60 * minute;
+            let decision = decided(&mut worker, now).await;
+            // Demand rises all morning, so the largest of the window is near its end.
+            (decision.plan().unwrap().peak_at - at(now)).num_seconds()
+        };
+        let (unknown, two_hours, five_minutes) = (ahead(0).await, ahead(7200).await, ahead(300).await);
+        assert!((60..=240).contains(&unknown), "as configured: {unknown}");
+        assert_eq!(two_hours > 6000, moves, "{two_hours}");
+        assert!(five_minutes <= 420, "{five_minutes}");
+    }
 }

@@ -21,8 +21,9 @@ use super::crew::{Change, Crew};
 use super::reload::{self, Watched};
 use super::signals::stopped;
 use super::wiring::{self, Assembly, bind, edge};
+use crate::cluster;
 use crate::config::{self, Config, Listen};
-use crate::history::Archive;
+use crate::history::{Archive, Notes};
 use crate::telemetry;
 
 /// From the signal to the exit, at most: Kubernetes kills after 30 s.
@@ -77,8 +78,13 @@ async fn serve(args: &Args, config: Config, archive: Option<Archive>) -> anyhow:
     let shutdown = CancellationToken::new();
     let clock = Arc::new(WallClock);
     let reloads = reload::Metrics::default();
-    let assembly =
-        Arc::new(Assembly::new(Arc::clone(&clock), archive, |registry| reloads.register(registry))?);
+    let seen = cluster::Metrics::default();
+    let sight = Arc::new(cluster::Sight::new(seen.clone()));
+    let assembly = Assembly::new(Arc::clone(&clock), archive, |registry| {
+        reloads.register(registry);
+        seen.register(registry);
+    })?;
+    let assembly = Arc::new(assembly.watching(Arc::<cluster::Sight>::clone(&sight)));
     let board = Arc::clone(&assembly.shared.board);
     let mut crew = Crew::new(Arc::clone(&assembly), shutdown.clone());
     let grpc = edge(&config, args.grpc.as_ref().unwrap_or(&config.grpc)).await?;
@@ -86,6 +92,12 @@ async fn serve(args: &Args, config: Config, archive: Option<Archive>) -> anyhow:
     let Change { started: targets, .. } = crew.apply(&config)?;
     let mut servers = JoinSet::new();
     assembly.answer(grpc, http, &mut servers, &shutdown);
+    let notes = config.history.as_ref().map(|history| Arc::new(Notes::beside(&history.archive)));
+    let look = cluster::watch_over(Arc::clone(&board), sight, notes, Arc::clone(&clock), shutdown.clone());
+    servers.spawn(async move {
+        look.await;
+        Ok(())
+    });
     let mut watched = Watched::new(&args.config, config, reloads).await;
     let mut hang_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), targets, "serving");

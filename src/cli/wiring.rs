@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, Listen, PrometheusSettings};
-use crate::engine::{self, Board, Clock, Demand, FitPool, Shared, Supply, Target};
+use crate::engine::{self, Board, Clock, ClusterView, Demand, FitPool, Shared, Supply, Target};
 use crate::forecast::forecaster;
 use crate::history::{Archive, Recent};
 use crate::keda;
@@ -26,6 +26,7 @@ pub(super) struct Assembly<C> {
     pub(super) shared: Arc<Shared<C, DecisionLog, Archive>>,
     registry: Arc<Registry>,
     keda_metrics: keda::Metrics,
+    cluster: Option<Arc<dyn ClusterView>>,
 }
 
 impl<C: Clock> Assembly<C> {
@@ -50,7 +51,12 @@ impl<C: Clock> Assembly<C> {
         telemetry::Decisions::new(Arc::clone(&shared.board), Arc::clone(&shared.clock))
             .register(&mut registry);
         register(&mut registry);
-        Ok(Self { shared, registry: Arc::new(registry), keda_metrics })
+        Ok(Self { shared, registry: Arc::new(registry), keda_metrics, cluster: None })
+    }
+
+    /// The same, whose workers plan with the lead times that `cluster` shows.
+    pub(super) fn watching(self, cluster: Arc<dyn ClusterView>) -> Self {
+        Self { cluster: Some(cluster), ..self }
     }
 
     /// The worker of one target, which has not begun. `sources` are those of its demands, in their order.
@@ -65,7 +71,7 @@ impl<C: Clock> Assembly<C> {
             forecaster: forecaster(&target.almanac),
         };
         let supplies: Vec<_> = target.demands.iter().zip(sources).map(supply).collect();
-        engine::Worker::new(target, supplies, Arc::clone(&self.shared))
+        engine::Worker::new(target, supplies, Arc::clone(&self.shared)).watching(self.cluster.clone())
     }
 
     /// Starts answering at both. Each task that ends before `shutdown` is a reason to stop.

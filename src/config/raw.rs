@@ -194,8 +194,8 @@ pub(super) struct Target {
     /// Never fewer and never more.
     #[schemars(required)]
     pub(super) replicas: Option<Replicas>,
-    /// From asking for a pod to the pod being ready; 2m unless given.
-    #[schemars(example = &"90s")]
+    /// From asking for a pod to the pod being ready; auto: as the cluster shows it, and 2m until it has; 2m unless given.
+    #[schemars(example = &"90s", example = &"auto")]
     pub(super) lead_time: Option<String>,
     /// The customers' wall clock, which daily and weekly seasons follow, as an IANA zone.
     #[schemars(required, example = &"America/New_York")]

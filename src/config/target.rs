@@ -11,7 +11,7 @@ use super::models::{each, reference, values};
 use super::{defaults, demand, duration, raw};
 use crate::calendar::Calendar;
 use crate::decision::Policy;
-use crate::engine::{ScaledObject, Target};
+use crate::engine::{LeadTime, ScaledObject, Target};
 use crate::guard;
 use crate::plan;
 use crate::units::{Quantile, Replicas};
@@ -19,6 +19,9 @@ use crate::units::{Quantile, Replicas};
 /// A target's name is the name of its metric, a path segment of at most 63 characters to which KEDA adds `s12-`
 /// (contract, section 1.4).
 const LONGEST_NAME: usize = 59;
+
+/// What `leadTime` says when the cluster is to show it.
+const AUTO: &str = "auto";
 
 /// A plan reaches 48 h; a pod that takes longer than a quarter of a day to be ready is beyond forecasting.
 const LEAD_TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(6 * 3600);
@@ -60,7 +63,7 @@ pub(super) fn check(
     let demands = demand::check(name, raw, path, context.sources, checker);
     let coarsest = demands.iter().flatten().map(|demand| demand.step).max();
     let replicas = raw.replicas.as_ref().and_then(|raw| replicas(raw, &path.key("replicas"), checker));
-    let lead_time = lead_time(raw.lead_time.as_deref(), &path.key("leadTime"), checker);
+    let (from, lead_time) = lead_time(raw.lead_time.as_deref(), &path.key("leadTime"), checker);
     let timezone =
         raw.timezone.as_deref().and_then(|text| values::timezone(text, &path.key("timezone"), checker));
     let calendars = calendars(raw.calendars.as_ref(), &path.key("calendars"), context.calendars, checker);
@@ -99,6 +102,7 @@ pub(super) fn check(
         demands: demands?,
         timezone: timezone?,
         almanac: context.calendars?.almanac(name, timezone?, calendars?),
+        lead_time: from,
         policy: Policy { plan, guard },
     })
 }
@@ -158,14 +162,12 @@ fn replicas(raw: &raw::Replicas, path: &KeyPath, checker: &mut Checker<'_>) -> O
     Some((Replicas(min), Replicas(max)))
 }
 
-fn lead_time(text: Option<&str>, path: &KeyPath, checker: &mut Checker<'_>) -> Option<Duration> {
-    if text == Some("auto") {
-        let message = "lead times are not learned yet; give the time from a pod's creation to its readiness, p95, \
-                       such as 90s";
-        checker.complain(path, message);
-        return None;
+/// Where it comes from, and what it is; where it is learned, what it is until it has been.
+fn lead_time(text: Option<&str>, path: &KeyPath, checker: &mut Checker<'_>) -> (LeadTime, Option<Duration>) {
+    match text {
+        Some(AUTO) => (LeadTime::Learned, Some(defaults::LEAD_TIME)),
+        _ => (LeadTime::Configured, checker.duration(path, text, defaults::LEAD_TIME, &LEAD_TIMES)),
     }
-    checker.duration(path, text, defaults::LEAD_TIME, &LEAD_TIMES)
 }
 
 fn quantile(raw: &raw::Objective, path: &KeyPath, checker: &mut Checker<'_>) -> Option<Quantile> {
@@ -210,7 +212,9 @@ fn quantile(raw: &raw::Objective, path: &KeyPath, checker: &mut Checker<'_>) -> 
 
 /// The target as the file would write it, with nothing left out.
 pub(super) fn to_raw(target: &Target) -> raw::Target {
-    let Target { scaled_object, demands, timezone, almanac, policy: Policy { plan, guard }, .. } = target;
+    let Target {
+        scaled_object, demands, timezone, almanac, lead_time, policy: Policy { plan, guard }, ..
+    } = target;
     let (demand, capacity) = demand::to_raw(demands);
     let calendars: Vec<_> = almanac.calendars().iter().map(|calendar| calendar.name.to_string()).collect();
     raw::Target {
@@ -218,7 +222,10 @@ pub(super) fn to_raw(target: &Target) -> raw::Target {
         demand: Some(demand),
         capacity,
         replicas: Some(raw::Replicas { min: Some(guard.min.0), max: Some(guard.max.0) }),
-        lead_time: Some(duration::text(plan.lead_time)),
+        lead_time: Some(match lead_time {
+            LeadTime::Configured => duration::text(plan.lead_time),
+            LeadTime::Learned => AUTO.to_owned(),
+        }),
         timezone: Some(timezone.name().to_owned()),
         calendars: (!calendars.is_empty()).then_some(calendars),
         objective: Some(raw::Objective { quantile: Some(plan.quantile.get()), ..raw::Objective::default() }),

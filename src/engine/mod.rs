@@ -22,8 +22,9 @@ pub use feed::Supply;
 pub use fitting::{Cadence, FitPool};
 pub use metrics::Metrics;
 pub use ports::{
-    Archive, Clock, DecisionLog, History, Kept, Measured, MetricSource, Recalled, Sample, Tidied,
+    Archive, Clock, ClusterView, DecisionLog, History, Kept, Measured, Memory, MetricSource, Recalled,
+    Sample, Tidied,
 };
 pub use reading::{series, without};
-pub use target::{Demand, Label, ScaledObject, Target};
+pub use target::{Demand, Label, LeadTime, ScaledObject, Target};
 pub use worker::{Ended, START_UP_GRACE, Shared, Worker};

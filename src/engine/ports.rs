@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::{Demand, Target};
+use super::{Demand, ScaledObject, Target};
 use crate::decision::Decision;
 use crate::forecast::Observation;
+use crate::plan::lead_time::Start;
 use crate::series::Series;
 use crate::time::{Slot, Timestamp};
 use crate::units::Load;
@@ -161,4 +162,26 @@ pub trait Archive: Send + Sync + 'static {
 pub trait DecisionLog: Send + Sync + 'static {
     /// Writes one down. Must not block.
     fn record(&self, decision: &Decision);
+}
+
+/// What is seen of the cluster that targets run in. Answers from memory; nothing here waits.
+pub trait ClusterView: std::fmt::Debug + Send + Sync + 'static {
+    /// From asking for a pod of what `owner` scales to the pod being ready; `None` while nobody knows.
+    fn lead_time(&self, owner: &ScaledObject) -> Option<Duration>;
+}
+
+/// Where what was seen of pods outlives the process, so that a replica that starts plans as those that run.
+pub trait Memory: Send + Sync + 'static {
+    /// What can go wrong, in words for an operator.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// The starts that were kept last; none when there are none.
+    fn recall(&self, owner: &ScaledObject) -> impl Future<Output = Result<Vec<Start>, Self::Error>> + Send;
+
+    /// Keeps these in place of what was kept before.
+    fn keep(
+        &self,
+        owner: &ScaledObject,
+        starts: &[Start],
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }

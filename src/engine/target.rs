@@ -12,7 +12,7 @@ use crate::time::Step;
 use crate::units::LoadPerReplica;
 
 /// The one ScaledObject that may ask for a target.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScaledObject {
     /// Its namespace.
     pub namespace: String,
@@ -90,6 +90,17 @@ pub struct Target {
     pub timezone: Tz,
     /// The calendars and events it listens to, in that zone.
     pub almanac: Almanac,
+    /// Where the lead time of the policy comes from.
+    pub lead_time: LeadTime,
     /// How it is scaled.
     pub policy: Policy,
+}
+
+/// Where a lead time comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeadTime {
+    /// The configuration says it.
+    Configured,
+    /// The cluster shows it; until it has, the policy's counts.
+    Learned,
 }

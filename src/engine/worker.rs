@@ -14,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::feed::{Feed, Means, Supply};
 use super::fitting::{FitPool, name_hash};
-use super::{Archive, Board, Clock, DecisionLog, History, MetricSource, Metrics, Sample, Target};
-use crate::decision::{DECIDE_EVERY, Decision, State, decide};
+use super::{
+    Archive, Board, Clock, ClusterView, DecisionLog, History, LeadTime, MetricSource, Metrics, Sample, Target,
+};
+use crate::decision::{DECIDE_EVERY, Decision, Policy, State, decide};
 use crate::forecast::Observation;
 use crate::time::{Slot, Step, Timestamp, aligned_before};
 
@@ -71,6 +73,7 @@ pub struct Worker<S: MetricSource, H, C, L, A> {
     /// One for each demand of the target, in its order.
     feeds: Vec<Feed<S, H, A>>,
     shared: Arc<Shared<C, L, A>>,
+    cluster: Option<Arc<dyn ClusterView>>,
     first_tick: Option<Timestamp>,
     state: Option<State>,
 }
@@ -92,7 +95,13 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         let feed = |(demand, supply)| Feed::new(Arc::clone(&target), demand, supply, means());
         let feeds: Vec<_> = target.demands.iter().zip(supplies).map(feed).collect();
         assert_eq!(feeds.len(), target.demands.len(), "each demand of {} has a supply", target.name);
-        Self { target, feeds, shared, first_tick: None, state: None }
+        Self { target, feeds, shared, cluster: None, first_tick: None, state: None }
+    }
+
+    /// The same, which plans with the lead time that `cluster` shows where that is to be learned.
+    #[must_use]
+    pub fn watching(self, cluster: Option<Arc<dyn ClusterView>>) -> Self {
+        Self { cluster, ..self }
     }
 
     /// Ticks until `shutdown`.
@@ -137,13 +146,25 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
             None => self.begin(at, deadline).await?,
         };
         let evidence: Vec<_> = self.feeds.iter().zip(live).map(|(feed, live)| feed.evidence(live)).collect();
-        let (decision, state) = decide(&self.target.name, at, &evidence, &self.target.policy, &state);
+        let (decision, state) = decide(&self.target.name, at, &evidence, &self.policy(), &state);
         self.state = Some(state);
         let (decision, shared) = (Arc::new(decision), &self.shared);
         shared.log.record(&decision);
         shared.board.publish(Arc::clone(&decision));
         shared.metrics.ticked((shared.clock.now() - began).to_std().unwrap_or_default());
         Some(decision)
+    }
+
+    /// The target's policy, with the lead time of now.
+    fn policy(&self) -> Policy {
+        let Target { lead_time, policy, scaled_object, .. } = &*self.target;
+        let mut policy = policy.clone();
+        if *lead_time == LeadTime::Learned
+            && let Some(learned) = self.cluster.as_ref().and_then(|cluster| cluster.lead_time(scaled_object))
+        {
+            policy.plan.lead_time = learned;
+        }
+        policy
     }
 
     /// The state before the first decision; `None` while there is something left to wait for.
@@ -170,6 +191,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         let read: Option<Vec<Vec<Sample>>> = join_all(replays).await.into_iter().collect();
         let mut reads: Vec<_> = read?.into_iter().map(Vec::into_iter).collect();
 
+        let policy = self.policy();
         let instants = (from.0..until.0).map(|slot| step.end(Slot(slot)));
         Some(instants.fold(State::default(), |state, then| {
             let known: Vec<_> = self.feeds.iter().map(|feed| feed.settled_at(then)).collect();
@@ -180,7 +202,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
                     feed.evidence_then(settled, load.map(|load| Observation { at: then, load }))
                 })
                 .collect();
-            decide(&self.target.name, then, &evidence, &self.target.policy, &state).1
+            decide(&self.target.name, then, &evidence, &policy, &state).1
         }))
     }
 }

@@ -164,6 +164,7 @@ pub(super) mod tests {
     use crate::decision::Policy;
     use crate::engine::Board;
     use crate::engine::Demand;
+    use crate::engine::LeadTime;
     use crate::guard;
     use crate::plan;
     use crate::time::Step;
@@ -187,6 +188,7 @@ pub(super) mod tests {
             }],
             timezone: chrono_tz::UTC,
             almanac: Almanac::none(chrono_tz::UTC),
+            lead_time: LeadTime::Configured,
             policy: Policy {
                 plan: plan::Options {
                     lead_time: Duration::from_secs(90),

@@ -10,6 +10,7 @@
 //! [`crate::guard`]'s to say.
 
 mod growth;
+pub mod lead_time;
 mod shortfall;
 
 use std::ops::Range;

@@ -2,14 +2,11 @@
 {{- define "tidetable.reading" -}}
 - apiGroups: [keda.sh]
   resources: [scaledobjects]
-  verbs: [get, list, watch]
-- apiGroups: [autoscaling]
-  resources: [horizontalpodautoscalers]
-  verbs: [get, list, watch]
-- apiGroups: [apps]
+  verbs: [get]
+- apiGroups: [apps] # which pods are meant
   resources: [deployments/scale, statefulsets/scale]
   verbs: [get]
 - apiGroups: [""] # how long they take to start
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 {{- end -}}

@@ -1,0 +1,214 @@
+//! The tasks that look: one for each ScaledObject whose lead time is to be learned.
+//!
+//! A watch survives what happens to watches: an API server that restarts, a history that is gone (410), bookmarks, and
+//! throttling (429), after which it waits longer and longer, up to half a minute, with some chance in it. Each time it begins
+//! anew it lists all pods, so that nothing is missed but what came and went meanwhile. Now and then the ScaledObject and its
+//! `/scale` are read again: what is scaled, or its selector, may have changed.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use tokio_stream::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::pods::Pods;
+use super::{Error, Scaled, Sight};
+use crate::engine::{Board, Clock, LeadTime, Memory, ScaledObject};
+use crate::plan::lead_time::Start;
+
+/// How soon a target that a changed configuration brought is looked after.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+
+/// After what could not be read: rights come by hand, and then somebody waits for them.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// How long it is taken for granted what a ScaledObject scales.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(300);
+
+/// Patience with one request. A watch is renewed by the API server within five minutes, and by the client a little later.
+const REQUEST_WITHIN: Duration = Duration::from_secs(15);
+
+/// A client for the cluster around this process, or for the one of `KUBECONFIG`.
+///
+/// # Errors
+/// [`Error::NoCluster`] when there is neither, or it cannot be used.
+pub async fn connect() -> Result<kube::Client, Error> {
+    let mut config = kube::Config::infer().await.map_err(|error| Error::NoCluster(error.into()))?;
+    config.connect_timeout = Some(REQUEST_WITHIN);
+    kube::Client::try_from(config).map_err(|error| Error::NoCluster(error.into()))
+}
+
+/// Waits until a target of `board` has a lead time to be learned, connects, and then follows ([`follow`]) until `shutdown`.
+/// Where there is no cluster, that is said once for each such target, and tried again.
+pub async fn watch_over<C: Clock, M: Memory>(
+    board: Arc<Board>,
+    sight: Arc<Sight>,
+    memory: Option<Arc<M>>,
+    clock: Arc<C>,
+    shutdown: CancellationToken,
+) {
+    let client = async {
+        loop {
+            let wanted = wanted(&board);
+            if wanted.is_empty() {
+                clock.sleep_until(clock.now() + LOOK_EVERY).await;
+                continue;
+            }
+            match connect().await {
+                Ok(client) => return client,
+                Err(error) => {
+                    wanted.iter().for_each(|owner| sight.lack(owner, &error));
+                    clock.sleep_until(clock.now() + TRY_AGAIN_AFTER).await;
+                }
+            }
+        }
+    };
+    let client = tokio::select! {
+        () = shutdown.cancelled() => return,
+        client = client => client,
+    };
+    follow(client, board, sight, memory, clock, shutdown).await;
+}
+
+/// Whose pods are to be looked at.
+fn wanted(board: &Board) -> Vec<ScaledObject> {
+    let table = board.table();
+    let learned = table.targets().filter(|target| target.lead_time == LeadTime::Learned);
+    learned.map(|target| target.scaled_object.clone()).collect()
+}
+
+/// Looks after every target of `board` whose lead time is to be learned, until `shutdown`. What was learned is recalled from
+/// and kept in `memory`.
+pub async fn follow<C: Clock, M: Memory>(
+    client: kube::Client,
+    board: Arc<Board>,
+    sight: Arc<Sight>,
+    memory: Option<Arc<M>>,
+    clock: Arc<C>,
+    shutdown: CancellationToken,
+) {
+    let mut followed: BTreeMap<ScaledObject, AbortOnDropHandle<()>> = BTreeMap::new();
+    loop {
+        let wanted = wanted(&board);
+        followed.retain(|owner, task| wanted.contains(owner) && !task.is_finished());
+        for owner in wanted {
+            followed.entry(owner).or_insert_with_key(|owner| {
+                let one = Follower {
+                    client: client.clone(),
+                    owner: owner.clone(),
+                    sight: Arc::clone(&sight),
+                    memory: memory.clone(),
+                    clock: Arc::clone(&clock),
+                };
+                AbortOnDropHandle::new(tokio::spawn(one.run()))
+            });
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = clock.sleep_until(clock.now() + LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Who looks after one ScaledObject.
+struct Follower<C, M> {
+    client: kube::Client,
+    owner: ScaledObject,
+    sight: Arc<Sight>,
+    memory: Option<Arc<M>>,
+    clock: Arc<C>,
+}
+
+impl<C: Clock, M: Memory> Follower<C, M> {
+    async fn run(self) {
+        if let Some(memory) = &self.memory {
+            self.recall(memory).await;
+        }
+        loop {
+            let selector = match self.selector().await {
+                Ok(selector) => selector,
+                Err(error) => {
+                    self.sight.lack(&self.owner, &error);
+                    self.clock.sleep_until(self.clock.now() + TRY_AGAIN_AFTER).await;
+                    continue;
+                }
+            };
+            self.watch(&selector).await;
+        }
+    }
+
+    /// The pods of what is scaled, as a label selector.
+    async fn selector(&self) -> Result<String, Error> {
+        let scaled = Scaled::read(&self.client, &self.owner).await?;
+        Ok(scaled.scale(&self.client).await?.selector)
+    }
+
+    /// Watches pods until others are meant.
+    async fn watch(&self, selector: &str) {
+        let what = format!("pods of {}", self.owner.namespace);
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.owner.namespace);
+        let events = watcher(pods, watcher::Config::default().labels(selector)).default_backoff();
+        let mut events = pin!(events);
+        let mut known = Pods::default();
+        let mut read_again = self.clock.now() + READ_AGAIN_AFTER;
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                () = self.clock.sleep_until(read_again) => {
+                    match self.selector().await {
+                        Ok(other) if other != selector => return,
+                        Ok(_) => {}
+                        Err(error) => self.sight.lack(&self.owner, &error),
+                    }
+                    read_again = self.clock.now() + READ_AGAIN_AFTER;
+                    continue;
+                }
+            };
+            let start = match event {
+                Some(Ok(Event::Apply(pod) | Event::InitApply(pod))) => known.see(&pod),
+                Some(Ok(Event::Delete(pod))) => {
+                    known.forget(&pod);
+                    None
+                }
+                Some(Ok(Event::InitDone)) => {
+                    self.sight.see(&self.owner);
+                    None
+                }
+                Some(Ok(Event::Init)) => None,
+                Some(Err(error)) => {
+                    if let Some(error) = Error::of_watch(&what, error) {
+                        self.sight.lack(&self.owner, &error);
+                    }
+                    None
+                }
+                None => return,
+            };
+            self.note(start).await;
+        }
+    }
+
+    /// Takes in starts, and keeps what is known then.
+    async fn note(&self, starts: impl IntoIterator<Item = Start>) {
+        let Some(known) = self.sight.note(&self.owner, starts) else { return };
+        let Some(memory) = &self.memory else { return };
+        if let Err(error) = memory.keep(&self.owner, &known).await {
+            tracing::warn!(scaled_object = %self.owner, %error, "what was learned of pods is not kept");
+        }
+    }
+
+    async fn recall(&self, memory: &M) {
+        match memory.recall(&self.owner).await {
+            Ok(starts) => drop(self.sight.note(&self.owner, starts)),
+            Err(error) => {
+                tracing::warn!(scaled_object = %self.owner, %error, "what was learned of pods is not recalled");
+            }
+        }
+    }
+}

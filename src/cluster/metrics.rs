@@ -1,0 +1,60 @@
+//! What is counted of reading the cluster.
+//!
+//! Labels are configured ScaledObjects and the kinds of [`super::Error`]: closed sets, both.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::engine::ScaledObject;
+use crate::plan::lead_time::Learned;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Owner {
+    namespace: String,
+    scaled_object: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Failed {
+    namespace: String,
+    scaled_object: String,
+    reason: &'static str,
+}
+
+/// Gauges and counters; clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    lead_time: Family<Owner, Gauge>,
+    errors: Family<Failed, Counter>,
+}
+
+impl Metrics {
+    /// Makes them visible in `registry`, which brings the prefix.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register_with_unit(
+            "learned_lead_time",
+            "How long pods were seen to take from being made to being ready, 0.95 quantile, rounded up",
+            Unit::Seconds,
+            self.lead_time.clone(),
+        );
+        registry.register(
+            "cluster_errors",
+            "What could not be read of the cluster, by why",
+            self.errors.clone(),
+        );
+    }
+
+    pub(super) fn learned(&self, owner: &ScaledObject, learned: &Learned) {
+        let labels = Owner { namespace: owner.namespace.clone(), scaled_object: owner.name.clone() };
+        let seconds = i64::try_from(learned.lead_time.as_secs()).unwrap_or(i64::MAX);
+        self.lead_time.get_or_create(&labels).set(seconds);
+    }
+
+    pub(super) fn failed(&self, owner: &ScaledObject, reason: &'static str) {
+        let labels = Failed { namespace: owner.namespace.clone(), scaled_object: owner.name.clone(), reason };
+        self.errors.get_or_create(&labels).inc();
+    }
+}

@@ -1,0 +1,276 @@
+//! An API server with one ScaledObject, its Deployment and that one's pods, which does what it is told to.
+//!
+//! It runs on a runtime of its own, so that it can be killed with all its connections, as a restart does, and come back at
+//! the same address with the same objects.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use super::*;
+
+/// What is done to the next requests for pods, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// 429, to be tried again after a second.
+    Throttle,
+    /// 403.
+    Forbid,
+    /// A watch that says at once that its history is gone.
+    Gone,
+}
+
+#[derive(Debug, Default)]
+struct Cluster {
+    version: u64,
+    pods: BTreeMap<String, Value>,
+    faults: VecDeque<Fault>,
+    /// Each request for pods: `list` or `watch`, and from which version.
+    requests: Vec<String>,
+    watchers: Vec<UnboundedSender<String>>,
+}
+
+type Shared = Arc<Mutex<Cluster>>;
+
+/// The server.
+pub(crate) struct Api {
+    address: SocketAddr,
+    cluster: Shared,
+    runtime: Option<Runtime>,
+}
+
+impl Api {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut api = Self { address, cluster: Shared::default(), runtime: None };
+        api.serve(listener);
+        api
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
+        let workers = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = workers.unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let router = Router::new()
+            .route("/apis/keda.sh/v1alpha1/namespaces/payments/scaledobjects/api", get(scaled_object))
+            .route("/apis/apps/v1/namespaces/payments/deployments/{name}/scale", get(scale))
+            .route("/api/v1/namespaces/payments/pods", get(pods))
+            .with_state(Arc::clone(&self.cluster));
+        runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            axum::serve(listener, router).await.unwrap();
+        });
+        self.runtime = Some(runtime);
+    }
+
+    /// Ends it and every connection.
+    pub(crate) fn stop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        self.cluster().watchers.clear();
+    }
+
+    /// Comes back where it was.
+    pub(crate) fn start_again(&mut self) {
+        for _ in 0..600 {
+            if let Ok(listener) = TcpListener::bind(self.address) {
+                return self.serve(listener);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("the address {} does not come free", self.address);
+    }
+
+    /// A client as `connect` makes one, without TLS and login.
+    pub(crate) fn client(&self) -> kube::Client {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        kube::Client::try_from(kube::Config::new(self.url().parse().unwrap())).unwrap()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What is done to the next requests for pods.
+    pub(crate) fn fault(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.cluster().faults.extend(faults);
+    }
+
+    /// Faults that are left.
+    pub(crate) fn faults_left(&self) -> usize {
+        self.cluster().faults.len()
+    }
+
+    /// Requests for pods so far.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.cluster().requests.clone()
+    }
+
+    /// Ends every watch, as API servers do every few minutes.
+    pub(crate) fn end_watches(&self) {
+        self.cluster().watchers.clear();
+    }
+
+    /// Watches that are open.
+    pub(crate) fn watches(&self) -> usize {
+        self.cluster().watchers.iter().filter(|watcher| !watcher.is_closed()).count()
+    }
+
+    /// Sends a bookmark, and says of which version.
+    pub(crate) fn bookmark(&self) -> u64 {
+        let mut cluster = self.cluster();
+        cluster.version += 1000;
+        let version = cluster.version;
+        let object = json!({ "kind": "Pod", "apiVersion": "v1",
+                             "metadata": { "resourceVersion": version.to_string() } });
+        cluster.tell("BOOKMARK", &object);
+        version
+    }
+
+    /// A pod that was made `minute` minutes after nine, got its node and, as far as they are given, ended its init containers
+    /// and became ready so many seconds later.
+    pub(crate) fn pod(&self, template: &str, minute: u32, stages: &[u32]) {
+        let created = nine() + chrono::TimeDelta::minutes(i64::from(minute));
+        let names = ["PodScheduled", "Initialized", "Ready"];
+        let conditions: Vec<Value> = names
+            .iter()
+            .zip(stages)
+            .map(|(condition, after)| {
+                let at = created + chrono::TimeDelta::seconds(i64::from(*after));
+                json!({ "type": condition, "status": "True", "lastTransitionTime": at.to_rfc3339() })
+            })
+            .collect();
+        let mut cluster = self.cluster();
+        cluster.version += 1;
+        let name = format!("{template}-{minute}");
+        let pod = json!({
+            "kind": "Pod", "apiVersion": "v1",
+            "metadata": {
+                "name": name, "namespace": "payments", "uid": format!("uid-{name}"),
+                "resourceVersion": cluster.version.to_string(),
+                "creationTimestamp": created.to_rfc3339(), "labels": { "app": "api", "pod-template-hash": template },
+            },
+            "status": { "conditions": conditions },
+        });
+        let kind = if cluster.pods.insert(name, pod.clone()).is_some() { "MODIFIED" } else { "ADDED" };
+        cluster.tell(kind, &pod);
+    }
+
+    /// A roll-out: three pods of a template, seen from their making to their readiness.
+    pub(crate) fn roll_out(&self, template: &str, minute: u32, stages: [u32; 3]) {
+        for pod in minute..minute + 3 {
+            for seen in 1..=stages.len() {
+                self.pod(template, pod, &stages[..seen]);
+            }
+        }
+    }
+
+    fn cluster(&self) -> std::sync::MutexGuard<'_, Cluster> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Cluster {
+    fn tell(&mut self, kind: &str, object: &Value) {
+        let line = format!("{}\n", json!({ "type": kind, "object": object }));
+        self.watchers.retain(|watcher| watcher.send(line.clone()).is_ok());
+    }
+}
+
+async fn scaled_object() -> Response {
+    let spec = json!({ "scaleTargetRef": { "name": "api-server" }, "triggers": [] });
+    answer(&json!({ "kind": "ScaledObject", "apiVersion": "keda.sh/v1alpha1",
+                    "metadata": { "name": "api", "namespace": "payments" }, "spec": spec }))
+}
+
+async fn scale(Path(name): Path<String>) -> Response {
+    assert_eq!(name, "api-server");
+    answer(&json!({ "kind": "Scale", "apiVersion": "autoscaling/v1",
+                    "metadata": { "name": name, "namespace": "payments" },
+                    "spec": { "replicas": 3 }, "status": { "replicas": 3, "selector": "app=api" } }))
+}
+
+async fn pods(State(cluster): State<Shared>, Query(asked): Query<BTreeMap<String, String>>) -> Response {
+    let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
+    assert_eq!(asked["labelSelector"], "app=api", "nobody else's pods are asked for");
+    let watches = asked.get("watch").is_some_and(|watch| watch == "true" || watch == "1");
+    let from = asked.get("resourceVersion").map_or("", String::as_str).to_owned();
+    cluster.requests.push(format!("{} {from}", if watches { "watch" } else { "list" }));
+    match cluster.faults.front().copied() {
+        // Only a watch can be told that.
+        Some(Fault::Gone) if !watches => {}
+        Some(fault) => {
+            cluster.faults.pop_front();
+            return refusal(fault);
+        }
+        None => {}
+    }
+    if !watches {
+        let items: Vec<&Value> = cluster.pods.values().collect();
+        let version = cluster.version.to_string();
+        return answer(&json!({ "kind": "PodList", "apiVersion": "v1",
+                               "metadata": { "resourceVersion": version }, "items": items }));
+    }
+    assert_eq!(asked["allowWatchBookmarks"], "true");
+    let (sender, receiver) = unbounded_channel();
+    // What changed since the version that the watch begins at.
+    let since: u64 = from.parse().unwrap_or_default();
+    let version = |pod: &Value| pod["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap();
+    for pod in cluster.pods.values().filter(|pod| version(pod) > since) {
+        let _ = sender.send(format!("{}\n", json!({ "type": "MODIFIED", "object": pod })));
+    }
+    cluster.watchers.push(sender);
+    stream(UnboundedReceiverStream::new(receiver))
+}
+
+fn stream(lines: UnboundedReceiverStream<String>) -> Response {
+    let body = Body::from_stream(lines.map(Ok::<_, Infallible>));
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn answer(object: &Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], object.to_string()).into_response()
+}
+
+fn refusal(fault: Fault) -> Response {
+    let status = |code: u16, reason: &str, message: &str| {
+        json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "code": code, "reason": reason, "message": message })
+    };
+    match fault {
+        Fault::Throttle => {
+            let body = status(429, "TooManyRequests", "too many requests, please try again later");
+            (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "1")], body.to_string()).into_response()
+        }
+        Fault::Forbid => {
+            let body = status(403, "Forbidden", "pods is forbidden: cannot list resource \"pods\"");
+            (StatusCode::FORBIDDEN, body.to_string()).into_response()
+        }
+        Fault::Gone => {
+            let (sender, receiver) = unbounded_channel();
+            let object = status(410, "Expired", "too old resource version");
+            let _ = sender.send(format!("{}\n", json!({ "type": "ERROR", "object": object })));
+            stream(UnboundedReceiverStream::new(receiver))
+        }
+    }
+}
