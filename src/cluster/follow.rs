@@ -64,7 +64,9 @@ pub async fn watch_over<C: Clock, M: Memory>(
             match connect().await {
                 Ok(client) => return client,
                 Err(error) => {
-                    wanted.iter().for_each(|owner| sight.lack(owner, &error));
+                    for owner in &wanted {
+                        sight.lack(owner, &error);
+                    }
                     clock.sleep_until(clock.now() + TRY_AGAIN_AFTER).await;
                 }
             }

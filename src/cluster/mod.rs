@@ -15,10 +15,12 @@ mod follow;
 mod metrics;
 mod pods;
 mod scaled;
+mod scaling;
 mod sight;
 
 pub use error::Error;
 pub use follow::{connect, follow, watch_over};
 pub use metrics::Metrics;
 pub use scaled::{Scale, Scaled};
+pub use scaling::ready_behind;
 pub use sight::Sight;

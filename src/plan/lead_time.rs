@@ -132,14 +132,12 @@ impl Starts {
         if start.took().is_none() {
             return false;
         }
-        let at = match self.templates.iter().position(|template| template.name == start.template) {
-            Some(at) => at,
-            None => {
-                let name = Arc::clone(&start.template);
-                self.templates.push(Template { name, newest: start.created, starts: VecDeque::new() });
-                self.templates.len() - 1
-            }
-        };
+        let known = self.templates.iter().position(|template| template.name == start.template);
+        let at = known.unwrap_or(self.templates.len());
+        if known.is_none() {
+            let name = Arc::clone(&start.template);
+            self.templates.push(Template { name, newest: start.created, starts: VecDeque::new() });
+        }
         let template = &mut self.templates[at];
         if template.starts.iter().any(|known| known.pod == start.pod) {
             return false;

@@ -34,6 +34,9 @@ pub(crate) enum Fault {
 
 #[derive(Debug, Default)]
 struct Cluster {
+    /// The specs of the ScaledObject and its HPA.
+    scaled: Value,
+    hpa: Value,
     version: u64,
     pods: BTreeMap<String, Value>,
     faults: VecDeque<Fault>,
@@ -56,6 +59,7 @@ impl Api {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let mut api = Self { address, cluster: Shared::default(), runtime: None };
+        api.cluster().scaled = json!({ "scaleTargetRef": { "name": "api-server" }, "triggers": [] });
         api.serve(listener);
         api
     }
@@ -66,6 +70,11 @@ impl Api {
         listener.set_nonblocking(true).unwrap();
         let router = Router::new()
             .route("/apis/keda.sh/v1alpha1/namespaces/payments/scaledobjects/api", get(scaled_object))
+            .route(
+                "/apis/autoscaling/v2/namespaces/payments/horizontalpodautoscalers/keda-hpa-api",
+                get(horizontal_pod_autoscaler),
+            )
+            .route("/apis/discovery.k8s.io/v1/namespaces/scaling/endpointslices", get(endpoint_slices))
             .route("/apis/apps/v1/namespaces/payments/deployments/{name}/scale", get(scale))
             .route("/api/v1/namespaces/payments/pods", get(pods))
             .with_state(Arc::clone(&self.cluster));
@@ -103,6 +112,12 @@ impl Api {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The specs of the ScaledObject and of its HPA.
+    pub(crate) fn set_scaling(&self, scaled: Value, hpa: Value) {
+        let mut cluster = self.cluster();
+        (cluster.scaled, cluster.hpa) = (scaled, hpa);
     }
 
     /// What is done to the next requests for pods.
@@ -197,17 +212,43 @@ impl Cluster {
     }
 }
 
-async fn scaled_object() -> Response {
-    let spec = json!({ "scaleTargetRef": { "name": "api-server" }, "triggers": [] });
+async fn scaled_object(State(cluster): State<Shared>) -> Response {
+    let spec = &cluster.lock().unwrap_or_else(PoisonError::into_inner).scaled;
     answer(&json!({ "kind": "ScaledObject", "apiVersion": "keda.sh/v1alpha1",
                     "metadata": { "name": "api", "namespace": "payments" }, "spec": spec }))
+}
+
+async fn horizontal_pod_autoscaler(State(cluster): State<Shared>) -> Response {
+    let spec = &cluster.lock().unwrap_or_else(PoisonError::into_inner).hpa;
+    if spec.is_null() {
+        return refusal(Fault::Forbid);
+    }
+    answer(&json!({ "kind": "HorizontalPodAutoscaler", "apiVersion": "autoscaling/v2",
+                    "metadata": { "name": "keda-hpa-api", "namespace": "payments" }, "spec": spec }))
+}
+
+/// One pod that is ready, one that is not, and the ready one's other address.
+async fn endpoint_slices(Query(asked): Query<BTreeMap<String, String>>) -> Response {
+    assert_eq!(asked["labelSelector"], "kubernetes.io/service-name=tidetable");
+    let endpoint = |pod: &str, address: &str, ready: bool| {
+        json!({ "addresses": [address], "conditions": { "ready": ready },
+                "targetRef": { "kind": "Pod", "name": pod } })
+    };
+    let slice = |kind: &str, endpoints: Value| json!({ "metadata": { "name": kind }, "addressType": kind, "endpoints": endpoints, "ports": [] });
+    let items = [
+        slice("IPv4", json!([endpoint("a", "10.0.0.1", true), endpoint("b", "10.0.0.2", false)])),
+        slice("IPv6", json!([endpoint("a", "fd00::1", true)])),
+    ];
+    answer(
+        &json!({ "kind": "EndpointSliceList", "apiVersion": "discovery.k8s.io/v1", "metadata": {}, "items": items }),
+    )
 }
 
 async fn scale(Path(name): Path<String>) -> Response {
     assert_eq!(name, "api-server");
     answer(&json!({ "kind": "Scale", "apiVersion": "autoscaling/v1",
                     "metadata": { "name": name, "namespace": "payments" },
-                    "spec": { "replicas": 3 }, "status": { "replicas": 3, "selector": "app=api" } }))
+                    "spec": { "replicas": 18 }, "status": { "replicas": 18, "selector": "app=api" } }))
 }
 
 async fn pods(State(cluster): State<Shared>, Query(asked): Query<BTreeMap<String, String>>) -> Response {

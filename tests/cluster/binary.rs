@@ -44,18 +44,7 @@ targets:
         // Nothing of the caller's: no cluster of theirs is read.
         command.env_clear().env("HOME", folder.path()).current_dir(folder.path());
         if let Some(api) = api {
-            let text = format!(
-                "\
-apiVersion: v1
-kind: Config
-current-context: here
-contexts: [{{ name: here, context: {{ cluster: here, user: me }} }}]
-clusters: [{{ name: here, cluster: {{ server: '{}' }} }}]
-users: [{{ name: me, user: {{}} }}]
-",
-                api.url()
-            );
-            std::fs::write(folder.path().join("kubeconfig"), text).unwrap();
+            std::fs::write(folder.path().join("kubeconfig"), kubeconfig(api)).unwrap();
             command.env("KUBECONFIG", folder.path().join("kubeconfig"));
         }
         command.args([
@@ -88,6 +77,21 @@ users: [{{ name: me, user: {{}} }}]
             }
         }
     }
+}
+
+/// A kubeconfig that leads to `api`.
+pub(crate) fn kubeconfig(api: &Api) -> String {
+    format!(
+        "\
+apiVersion: v1
+kind: Config
+current-context: here
+contexts: [{{ name: here, context: {{ cluster: here, user: me }} }}]
+clusters: [{{ name: here, cluster: {{ server: '{}' }} }}]
+users: [{{ name: me, user: {{}} }}]
+",
+        api.url()
+    )
 }
 
 fn page(address: &str, path: &str) -> String {

@@ -3,10 +3,15 @@
 //! What the script can do is what API servers do to watches: bookmarks, 410 Gone, 429, a restart. No cluster is needed.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![expect(clippy::disallowed_methods, reason = "a test that waits for a socket waits in real time")]
 
 mod api;
 mod binary;
 mod learning;
+mod online;
+#[path = "../prometheus/server.rs"]
+#[expect(dead_code, reason = "its own tests freeze and stop it")]
+mod prometheus;
 #[path = "../stage/mod.rs"]
 #[expect(dead_code, reason = "the tests of the servers use the rest")]
 mod stage;

@@ -162,6 +162,15 @@ fn certificates(path: &Path, contents: &[u8]) -> Result<Vec<CertificateDer<'stat
     if all.is_empty() { Err(not_pem(pem::Error::NoItemsFound)) } else { Ok(all) }
 }
 
+/// When the first certificate of a chain in PEM ends, in seconds since 1970; `None` for one that rustls would refuse. `path` is
+/// for the complaint.
+///
+/// # Errors
+/// [`Error::NotPem`] when there is no certificate in it.
+pub fn certificate_end(path: &Path, pem: &[u8]) -> Result<Option<u64>, Error> {
+    Ok(certificates(path, pem)?.iter().filter_map(expiry).min())
+}
+
 /// When `certificate` ends, in seconds since 1970; `None` for one that rustls will refuse anyway.
 fn expiry(certificate: &CertificateDer<'_>) -> Option<u64> {
     let certificate = EndEntityCert::try_from(certificate).ok()?;

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub(super) use clients::names_of;
 pub(super) use failure::refusal;
-pub use identity::Error;
+pub use identity::{Error, certificate_end};
 pub(super) use keeper::Current;
 pub use keeper::Keeper;
 

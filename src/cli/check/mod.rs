@@ -2,7 +2,14 @@
 //!
 //! Mistakes go to stderr, all of them, and the exit code is 2. Otherwise the effective configuration goes to stdout as YAML
 //! that `serve` would read alike, so that a default is seen before it is relied on. Nothing is contacted and no secret's
-//! file is opened.
+//! file is opened, unless `--online` says so: then the cluster and the metrics sources are read too, and what would keep a
+//! forecast from the pods is named, each with its remedy ([`online`], [`lint`]).
+
+mod demand;
+mod facts;
+mod lint;
+mod online;
+mod scaling;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,16 +23,26 @@ use crate::config;
 use crate::engine::Clock;
 
 /// Check a configuration file: name every mistake, or print the effective configuration.
+///
+/// With --online the exit code is 1 when something is found.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The configuration file.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Also read cluster and metrics sources, and name what would keep a forecast from the pods, instead of printing.
+    #[arg(long)]
+    online: bool,
 }
 
 /// Checks, prints, and says with which code to exit.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let code = check(&args.config, &mut io::stdout().lock(), &mut io::stderr().lock())?;
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    let code = if args.online {
+        online::check(&args.config, &mut out, &mut err)?
+    } else {
+        check(&args.config, &mut out, &mut err)?
+    };
     Ok(ExitCode::from(code))
 }
 
