@@ -635,15 +635,21 @@ async fn an_archive_that_fails_costs_no_answer() {
     tokio::time::timeout(Duration::from_secs(20), told).await.expect("an error metric rises");
 }
 
-/// A cluster in which pods take as many seconds as it says, and nobody knows how many while it says 0.
+/// A cluster in which pods take as many seconds as the first number says, and which holds as many replicas as the second
+/// does; 0 is nobody knows, and nothing is held.
 #[derive(Debug, Default)]
-struct Cluster(AtomicI64);
+struct Cluster(AtomicI64, AtomicI64);
 
 impl ClusterView for Cluster {
     fn lead_time(&self, owner: &ScaledObject) -> Option<Duration> {
         assert_eq!(owner.to_string(), "payments/payments-api");
         let seconds = u64::try_from(self.0.load(Ordering::SeqCst)).unwrap();
         (seconds > 0).then(|| Duration::from_secs(seconds))
+    }
+
+    fn floor(&self, target: &Target, _: Timestamp) -> Option<Replicas> {
+        let held = u32::try_from(self.1.load(Ordering::SeqCst)).unwrap();
+        (held > 0 && &*target.name == "payments-api").then_some(Replicas(held))
     }
 }
 
@@ -669,4 +675,20 @@ async fn a_warm_up_moves_with_the_lead_time_that_the_cluster_shows() {
         assert_eq!(two_hours > 6000, moves, "{two_hours}");
         assert!(five_minutes <= 420, "{five_minutes}");
     }
+}
+
+#[tokio::test]
+async fn a_floor_that_is_declared_holds_in_shadow_too_and_never_above_the_maximum() {
+    let cluster = Arc::new(Cluster::default());
+    let (worker, _) = worker(&Source::new(1), Mode::Shadow);
+    let mut worker = worker.watching(Some(Arc::<Cluster>::clone(&cluster)));
+    let mut second = 0;
+    let mut guarded = async |held| {
+        cluster.1.store(held, Ordering::SeqCst);
+        second += 120;
+        decided(&mut worker, second).await.guarded.unwrap().0
+    };
+    let usual = guarded(0).await;
+    assert_eq!((guarded(300).await, guarded(9_999).await), (300, 500));
+    assert!(guarded(1).await <= usual + 5, "a floor below the need changes nothing");
 }

@@ -1,4 +1,5 @@
-//! The tasks that look: one for each ScaledObject whose lead time is to be learned.
+//! The tasks that look: one for each ScaledObject whose lead time is to be learned, and one for each namespace in which a
+//! target is, for what is declared there.
 //!
 //! A watch survives what happens to watches: an API server that restarts, a history that is gone (410), bookmarks, and
 //! throttling (429), after which it waits longer and longer, up to half a minute, with some chance in it. Each time it begins
@@ -11,15 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use kube::runtime::WatchStreamExt as _;
+use kube::runtime::reflector;
 use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, ResourceExt as _};
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::pods::Pods;
-use super::{Error, Scaled, Sight};
+use super::{Error, Scaled, Sight, SurgeEvent};
 use crate::engine::{Board, Clock, LeadTime, Memory, ScaledObject};
 use crate::plan::lead_time::Start;
 
@@ -45,8 +47,9 @@ pub async fn connect() -> Result<kube::Client, Error> {
     kube::Client::try_from(config).map_err(|error| Error::NoCluster(error.into()))
 }
 
-/// Waits until a target of `board` has a lead time to be learned, connects, and then follows ([`follow`]) until `shutdown`.
-/// Where there is no cluster, that is said once for each such target, and tried again.
+/// Connects, and then follows ([`follow`]) until `shutdown`: at once where a token for this pod's own cluster is mounted, and
+/// elsewhere as soon as a target of `board` has a lead time to be learned. Where that fails it is said once for each such
+/// target, and tried again.
 pub async fn watch_over<C: Clock, M: Memory>(
     board: Arc<Board>,
     sight: Arc<Sight>,
@@ -57,7 +60,7 @@ pub async fn watch_over<C: Clock, M: Memory>(
     let client = async {
         loop {
             let wanted = wanted(&board);
-            if wanted.is_empty() {
+            if wanted.is_empty() && kube::Config::incluster().is_err() {
                 clock.sleep_until(clock.now() + LOOK_EVERY).await;
                 continue;
             }
@@ -86,8 +89,8 @@ fn wanted(board: &Board) -> Vec<ScaledObject> {
     learned.map(|target| target.scaled_object.clone()).collect()
 }
 
-/// Looks after every target of `board` whose lead time is to be learned, until `shutdown`. What was learned is recalled from
-/// and kept in `memory`.
+/// Looks after every target of `board` whose lead time is to be learned, and after what is declared for any, until `shutdown`.
+/// What was learned is recalled from and kept in `memory`.
 pub async fn follow<C: Clock, M: Memory>(
     client: kube::Client,
     board: Arc<Board>,
@@ -97,7 +100,15 @@ pub async fn follow<C: Clock, M: Memory>(
     shutdown: CancellationToken,
 ) {
     let mut followed: BTreeMap<ScaledObject, AbortOnDropHandle<()>> = BTreeMap::new();
+    let mut listened: BTreeMap<String, AbortOnDropHandle<()>> = BTreeMap::new();
     loop {
+        let table = board.table();
+        for namespace in table.targets().map(|target| &target.scaled_object.namespace) {
+            listened.entry(namespace.clone()).or_insert_with_key(|namespace| {
+                let listening = listen(client.clone(), namespace.clone(), Arc::clone(&sight));
+                AbortOnDropHandle::new(tokio::spawn(listening))
+            });
+        }
         let wanted = wanted(&board);
         followed.retain(|owner, task| wanted.contains(owner) && !task.is_finished());
         for owner in wanted {
@@ -115,6 +126,36 @@ pub async fn follow<C: Clock, M: Memory>(
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = clock.sleep_until(clock.now() + LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Keeps what is declared in `namespace`, as long as it is let. A cluster without the definition of `SurgeEvent`s, or that may
+/// not be read, has none; what was read stays while the API server is away.
+async fn listen(client: kube::Client, namespace: String, sight: Arc<Sight>) {
+    let surges: Api<SurgeEvent> = Api::namespaced(client, &namespace);
+    let (store, writer) = reflector::store();
+    sight.declare(&namespace, store);
+    let mut events = pin!(watcher(surges, watcher::Config::default()).default_backoff().reflect(writer));
+    let mut lacking = None;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Apply(surge)) => {
+                let name = surge.name_any();
+                tracing::info!(namespace, name, cancelled = surge.spec.cancelled, "a SurgeEvent is declared");
+            }
+            Ok(Event::Delete(surge)) => {
+                tracing::info!(namespace, name = surge.name_any(), "a SurgeEvent is gone");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let what = format!("surgeevents of {namespace}");
+                let why = Error::of_watch(&what, error).map(|error| error.to_string());
+                if why.is_some() && why != lacking {
+                    tracing::info!(namespace, why, "SurgeEvents are not read");
+                    lacking = why;
+                }
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What is seen of the Kubernetes cluster: which ScaledObject scales what, and how long its pods take to start.
+//! What is seen of the Kubernetes cluster: which ScaledObject scales what, how long its pods take to start, and what was
+//! declared in [`SurgeEvent`]s.
 //!
 //! ```text
 //! ScaledObject ──▶ what it scales ──▶ /scale ──▶ its pods' selector ──▶ watch ──▶ starts ──▶ lead time
@@ -17,6 +18,7 @@ mod pods;
 mod scaled;
 mod scaling;
 mod sight;
+mod surge;
 
 pub use error::Error;
 pub use follow::{connect, follow, watch_over};
@@ -24,3 +26,4 @@ pub use metrics::Metrics;
 pub use scaled::{Scale, Scaled};
 pub use scaling::ready_behind;
 pub use sight::Sight;
+pub use surge::{Hold, Surge, SurgeEvent, SurgeEventSpec, SurgeUplift, Unreadable};

@@ -1,17 +1,24 @@
 //! What has been seen, for whoever asks: the engine for lead times, people for what is lacking.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Error, Metrics};
-use crate::engine::{ClusterView, ScaledObject};
-use crate::plan::lead_time::{Learned, Start, Starts};
+use kube::ResourceExt as _;
+use kube::runtime::reflector::Store;
 
-/// What is seen of the cluster, by ScaledObject.
+use super::{Error, Metrics, SurgeEvent};
+use crate::calendar::Event;
+use crate::engine::{ClusterView, ScaledObject, Target};
+use crate::plan::lead_time::{Learned, Start, Starts};
+use crate::time::Timestamp;
+use crate::units::Replicas;
+
+/// What is seen of the cluster: of pods by ScaledObject, and what was declared by namespace.
 #[derive(Debug, Default)]
 pub struct Sight {
     seen: Mutex<BTreeMap<ScaledObject, Seen>>,
+    declared: Mutex<BTreeMap<String, Store<SurgeEvent>>>,
     metrics: Metrics,
 }
 
@@ -25,7 +32,7 @@ struct Seen {
 impl Sight {
     /// Nothing seen yet; what will be is counted in `metrics`.
     pub fn new(metrics: Metrics) -> Self {
-        Self { seen: Mutex::default(), metrics }
+        Self { metrics, ..Self::default() }
     }
 
     /// What has been learned of the pods of `owner`.
@@ -82,6 +89,28 @@ impl Sight {
         }
     }
 
+    /// The events that are declared for `target`, by the names of their objects. What cannot be read is left out: the API
+    /// server refuses it, so it was written past its schema.
+    pub fn events(&self, target: &Target) -> Vec<Event> {
+        let about = self.about(target);
+        about.iter().filter_map(|surge| surge.spec.event(&surge.name_any()).ok().flatten()).collect()
+    }
+
+    /// Takes `surges` for what is declared in `namespace`.
+    pub(super) fn declare(&self, namespace: &str, surges: Store<SurgeEvent>) {
+        self.declared().insert(namespace.to_owned(), surges);
+    }
+
+    fn about(&self, target: &Target) -> Vec<Arc<SurgeEvent>> {
+        let declared = self.declared();
+        let surges = declared.get(&target.scaled_object.namespace).map(Store::state).unwrap_or_default();
+        surges.into_iter().filter(|surge| surge.spec.is_about(&target.name)).collect()
+    }
+
+    fn declared(&self) -> MutexGuard<'_, BTreeMap<String, Store<SurgeEvent>>> {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn seen(&self) -> MutexGuard<'_, BTreeMap<ScaledObject, Seen>> {
         // Nothing in here panics half-way through a change.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
@@ -91,6 +120,10 @@ impl Sight {
 impl ClusterView for Sight {
     fn lead_time(&self, owner: &ScaledObject) -> Option<Duration> {
         self.learned(owner).map(|learned| learned.lead_time)
+    }
+
+    fn floor(&self, target: &Target, at: Timestamp) -> Option<Replicas> {
+        self.about(target).iter().filter_map(|surge| surge.spec.floor(at).ok().flatten()).max()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::forecast::Observation;
 use crate::plan::lead_time::Start;
 use crate::series::Series;
 use crate::time::{Slot, Timestamp};
-use crate::units::Load;
+use crate::units::{Load, Replicas};
 
 /// Who says what time it is. The wall clock in `serve`, a simulated one in `demo` and tests.
 pub trait Clock: Send + Sync + 'static {
@@ -168,6 +168,9 @@ pub trait DecisionLog: Send + Sync + 'static {
 pub trait ClusterView: std::fmt::Debug + Send + Sync + 'static {
     /// From asking for a pod of what `owner` scales to the pod being ready; `None` while nobody knows.
     fn lead_time(&self, owner: &ScaledObject) -> Option<Duration>;
+
+    /// The floor that somebody has put under the replicas of `target` for a while, in an incident say; `None` when nobody has.
+    fn floor(&self, target: &Target, at: Timestamp) -> Option<Replicas>;
 }
 
 /// Where what was seen of pods outlives the process, so that a replica that starts plans as those that run.

@@ -146,7 +146,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
             None => self.begin(at, deadline).await?,
         };
         let evidence: Vec<_> = self.feeds.iter().zip(live).map(|(feed, live)| feed.evidence(live)).collect();
-        let (decision, state) = decide(&self.target.name, at, &evidence, &self.policy(), &state);
+        let (decision, state) = decide(&self.target.name, at, &evidence, &self.policy(at), &state);
         self.state = Some(state);
         let (decision, shared) = (Arc::new(decision), &self.shared);
         shared.log.record(&decision);
@@ -155,14 +155,18 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         Some(decision)
     }
 
-    /// The target's policy, with the lead time of now.
-    fn policy(&self) -> Policy {
+    /// The target's policy at `at`: with the lead time that was learned, and a floor that somebody declared as its minimum.
+    fn policy(&self, at: Timestamp) -> Policy {
         let Target { lead_time, policy, scaled_object, .. } = &*self.target;
         let mut policy = policy.clone();
+        let Some(cluster) = &self.cluster else { return policy };
         if *lead_time == LeadTime::Learned
-            && let Some(learned) = self.cluster.as_ref().and_then(|cluster| cluster.lead_time(scaled_object))
+            && let Some(learned) = cluster.lead_time(scaled_object)
         {
             policy.plan.lead_time = learned;
+        }
+        if let Some(floor) = cluster.floor(&self.target, at) {
+            policy.guard.min = policy.guard.min.max(floor.min(policy.guard.max));
         }
         policy
     }
@@ -191,7 +195,6 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         let read: Option<Vec<Vec<Sample>>> = join_all(replays).await.into_iter().collect();
         let mut reads: Vec<_> = read?.into_iter().map(Vec::into_iter).collect();
 
-        let policy = self.policy();
         let instants = (from.0..until.0).map(|slot| step.end(Slot(slot)));
         Some(instants.fold(State::default(), |state, then| {
             let known: Vec<_> = self.feeds.iter().map(|feed| feed.settled_at(then)).collect();
@@ -202,7 +205,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
                     feed.evidence_then(settled, load.map(|load| Observation { at: then, load }))
                 })
                 .collect();
-            decide(&self.target.name, then, &evidence, &policy, &state).1
+            decide(&self.target.name, then, &evidence, &self.policy(then), &state).1
         }))
     }
 }

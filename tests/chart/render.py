@@ -2,7 +2,7 @@
 
 Reads from stdin {"chart": FOLDER, "validate": BOOL, "cases": [{"file": VALUES.yaml, "values": {…}}]}, where `values` wins
 over the file, and writes a list to stdout with {"refused": WHY} or {"objects": […], "complaints": […], "unknown": [KIND…]} for
-each case. `unknown` are kinds of other projects, for which Kubernetes has no schema; both are empty unless `validate`. Run by
+each case, and then the last two for each file of "manifests". `unknown` are kinds of other projects, for which Kubernetes has no schema; both are empty unless `validate`. Run by
 render.rs; the packages come by tests/run.sh.
 """
 
@@ -57,7 +57,12 @@ def rendered(chart, case, validate):
 def main():
     asked = json.load(sys.stdin)
     chart = helm.Chart.load(asked["chart"])
-    json.dump([rendered(chart, case, asked["validate"]) for case in asked["cases"]], sys.stdout)
+    outcomes = [rendered(chart, case, asked["validate"]) for case in asked["cases"]]
+    for name in asked.get("manifests", []):
+        with open(name) as file:
+            complaints, unknown = held_against_schemas(list(yaml.safe_load_all(file)))
+        outcomes.append({"complaints": complaints, "unknown": unknown})
+    json.dump(outcomes, sys.stdout)
 
 
 main()

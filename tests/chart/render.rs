@@ -126,6 +126,16 @@ pub(crate) fn outcomes(cases: &[Case], validate: bool) -> Vec<Value> {
         })
         .collect();
     let asked = json!({ "chart": here("charts/tidetable"), "validate": validate, "cases": cases });
+    ask(&asked)
+}
+
+/// What Kubernetes' schemas say of a file of the chart.
+pub(crate) fn complaints_of(file: &str) -> Value {
+    let asked = json!({ "chart": here("charts/tidetable"), "validate": true, "cases": [], "manifests": [here(file)] });
+    ask(&asked).remove(0)
+}
+
+fn ask(asked: &Value) -> Vec<Value> {
     let mut python = python();
     python.arg(here("tests/chart/render.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut python = python.spawn().expect("python3; run tests/run.sh, which installs it");

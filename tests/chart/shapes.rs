@@ -1,7 +1,7 @@
 //! What every set of values must give, whatever it says.
 
 use super::*;
-use crate::render::{cases, outcomes, rendered};
+use crate::render::{cases, complaints_of, outcomes, rendered};
 
 /// Kinds of other projects, whose fields are asserted in `objects.rs`.
 const OTHERS: [&str; 3] = ["Certificate", "ServiceMonitor", "PrometheusRule"];
@@ -85,4 +85,10 @@ fn tidetable_takes_the_configuration_that_the_chart_writes() {
         let config = tidetable::config::parse("tidetable.yaml", objects.config());
         assert!(config.is_ok(), "{}: {:?}", case.name, config.err());
     }
+}
+
+#[test]
+fn kubernetes_knows_every_field_of_the_definition() {
+    let said = complaints_of("charts/tidetable/crds/surgeevent.yaml");
+    assert_eq!(said, json!({ "complaints": [], "unknown": [] }));
 }

@@ -38,6 +38,9 @@ struct Cluster {
     scaled: Value,
     hpa: Value,
     version: u64,
+    /// What is declared; `None` where nobody has installed the definition.
+    surges: Option<BTreeMap<String, Value>>,
+    surge_watchers: Vec<UnboundedSender<String>>,
     pods: BTreeMap<String, Value>,
     faults: VecDeque<Fault>,
     /// Each request for pods: `list` or `watch`, and from which version.
@@ -77,6 +80,7 @@ impl Api {
             .route("/apis/discovery.k8s.io/v1/namespaces/scaling/endpointslices", get(endpoint_slices))
             .route("/apis/apps/v1/namespaces/payments/deployments/{name}/scale", get(scale))
             .route("/api/v1/namespaces/payments/pods", get(pods))
+            .route("/apis/tidetable.dev/v1alpha1/namespaces/payments/surgeevents", get(surges))
             .with_state(Arc::clone(&self.cluster));
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
@@ -118,6 +122,25 @@ impl Api {
     pub(crate) fn set_scaling(&self, scaled: Value, hpa: Value) {
         let mut cluster = self.cluster();
         (cluster.scaled, cluster.hpa) = (scaled, hpa);
+    }
+
+    /// Declares a SurgeEvent, or takes it back.
+    pub(crate) fn declare(&self, name: &str, spec: Option<Value>) {
+        let mut cluster = self.cluster();
+        cluster.version += 1;
+        let metadata =
+            json!({ "name": name, "namespace": "payments", "resourceVersion": cluster.version.to_string() });
+        let surges = cluster.surges.get_or_insert_default();
+        let kind = if spec.is_some() { "MODIFIED" } else { "DELETED" };
+        let former = surges.remove(name).map(|former| former["spec"].clone());
+        let spec_or_former = spec.clone().or(former);
+        let surge = json!({ "kind": "SurgeEvent", "apiVersion": "tidetable.dev/v1alpha1",
+                            "metadata": metadata, "spec": spec_or_former });
+        if spec.is_some() {
+            surges.insert(name.to_owned(), surge.clone());
+        }
+        let line = format!("{}\n", json!({ "type": kind, "object": surge }));
+        cluster.surge_watchers.retain(|watcher| watcher.send(line.clone()).is_ok());
     }
 
     /// What is done to the next requests for pods.
@@ -249,6 +272,20 @@ async fn scale(Path(name): Path<String>) -> Response {
     answer(&json!({ "kind": "Scale", "apiVersion": "autoscaling/v1",
                     "metadata": { "name": name, "namespace": "payments" },
                     "spec": { "replicas": 18 }, "status": { "replicas": 18, "selector": "app=api" } }))
+}
+
+async fn surges(State(cluster): State<Shared>, Query(asked): Query<BTreeMap<String, String>>) -> Response {
+    let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(surges) = &cluster.surges else { return StatusCode::NOT_FOUND.into_response() };
+    if !asked.contains_key("watch") {
+        let items: Vec<&Value> = surges.values().collect();
+        let metadata = json!({ "resourceVersion": cluster.version.to_string() });
+        return answer(&json!({ "kind": "SurgeEventList", "apiVersion": "tidetable.dev/v1alpha1",
+                               "metadata": metadata, "items": items }));
+    }
+    let (sender, receiver) = unbounded_channel();
+    cluster.surge_watchers.push(sender);
+    stream(UnboundedReceiverStream::new(receiver))
 }
 
 async fn pods(State(cluster): State<Shared>, Query(asked): Query<BTreeMap<String, String>>) -> Response {

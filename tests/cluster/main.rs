@@ -15,6 +15,7 @@ mod prometheus;
 #[path = "../stage/mod.rs"]
 #[expect(dead_code, reason = "the tests of the servers use the rest")]
 mod stage;
+mod surges;
 mod watches;
 
 use std::convert::Infallible;

@@ -9,4 +9,7 @@
 - apiGroups: [""] # how long they take to start
   resources: [pods]
   verbs: [list, watch]
+- apiGroups: [tidetable.dev]
+  resources: [surgeevents]
+  verbs: [list, watch]
 {{- end -}}

@@ -1,0 +1,265 @@
+//! `SurgeEvent`: an event, or a floor for a while, declared in the cluster beside what it is about.
+//!
+//! The custom resource definition in the chart is generated from these types; `tests/cluster` holds the two together, and
+//! `UPDATE_CRD=1` writes it anew. The API server refuses what breaks its schema or one of its rules, so what still cannot be
+//! read here was written past it: it is left out, and said.
+//!
+//! A `hold` is in force as soon as it is seen. A `surge` is a [`calendar::Event`](crate::calendar::Event) like one of the
+//! configuration.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::calendar::{Envelope, Event, Uplift};
+use crate::time::Timestamp;
+use crate::units::Replicas;
+
+/// How a duration is written: 90s, 5m, 1h30m.
+const DURATION: &str = "^([0-9]+(s|m|h|d))+$";
+
+/// What a surge takes to grow, last and fade where it does not say.
+const ENVELOPE: [Duration; 3] =
+    [Duration::from_secs(300), Duration::from_secs(3600), Duration::from_secs(3600)];
+
+/// Something that will move demand, or a floor for a while.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "tidetable.dev",
+    version = "v1alpha1",
+    kind = "SurgeEvent",
+    namespaced,
+    shortname = "surge",
+    doc = "Something that will move demand of targets in its namespace, or a floor under their replicas for a while.",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Targets","type":"string","jsonPath":".spec.targets"}"#,
+    printcolumn = r#"{"name":"At","type":"string","jsonPath":".spec.surge.at"}"#,
+    printcolumn = r#"{"name":"Expected","type":"number","jsonPath":".spec.surge.uplift.expected"}"#,
+    printcolumn = r#"{"name":"Hold","type":"integer","jsonPath":".spec.hold.replicas"}"#,
+    printcolumn = r#"{"name":"Until","type":"string","jsonPath":".spec.hold.until"}"#,
+    printcolumn = r#"{"name":"Cancelled","type":"boolean","jsonPath":".spec.cancelled"}"#
+)]
+#[x_kube(validation = Rule::new("has(self.surge) || has(self.hold)").message("say surge, hold, or both"))]
+#[serde(rename_all = "camelCase")]
+pub struct SurgeEventSpec {
+    /// The targets that are meant, by their names in tidetable's configuration. Only those whose ScaledObject is in this namespace
+    /// are.
+    #[schemars(extend("minItems" = 1, "maxItems" = 50), inner(length(min = 1, max = 59)))]
+    pub targets: Vec<String>,
+    /// When demand will move, and how far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surge: Option<Surge>,
+    /// A floor for a while, in an incident say. It is in force as soon as it is seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// Called off: neither the surge nor the hold is in force.
+    #[serde(default)]
+    pub cancelled: bool,
+}
+
+/// When demand will move, and how far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Surge {
+    /// When it begins, such as 2026-11-27T11:00:00+05:30.
+    #[schemars(extend("format" = "date-time"))]
+    pub at: String,
+    /// How many times the usual demand is expected; what earlier events of this name did, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplift: Option<SurgeUplift>,
+    /// How long demand grows; 5m unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20), regex(pattern = DURATION))]
+    pub ramp: Option<String>,
+    /// How long it stays; 1h unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20), regex(pattern = DURATION))]
+    pub stay: Option<String>,
+    /// How long it fades; 1h unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20), regex(pattern = DURATION))]
+    pub decay: Option<String>,
+    /// Who answers for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub owner: Option<String>,
+    /// The change it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub ticket: Option<String>,
+}
+
+/// Multiples of the demand there would be without it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("self.expected <= self.upper").message("upper is at least expected"))]
+pub struct SurgeUplift {
+    /// The median.
+    #[schemars(range(min = 0.01, max = 1000.0))]
+    pub expected: f64,
+    /// What is hardly ever exceeded: the 0.95 quantile.
+    #[schemars(range(min = 0.01, max = 1000.0))]
+    pub upper: f64,
+}
+
+/// A floor for a while.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Hold {
+    /// Never fewer; the target's own maximum still holds.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub replicas: u32,
+    /// Until when, such as 2026-11-27T18:00:00Z.
+    #[schemars(extend("format" = "date-time"))]
+    pub until: String,
+    /// Why, for who comes after.
+    #[schemars(length(min = 1, max = 500))]
+    pub reason: String,
+}
+
+/// Why something of a `SurgeEvent` is left out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// An instant.
+    #[error("{field} {found:?} is not an instant; write it like 2026-11-27T11:00:00Z")]
+    Instant {
+        /// Which.
+        field: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// A duration.
+    #[error("{field} {found:?} is not a duration; write it like 90s, 5m or 1h30m")]
+    Duration {
+        /// Which.
+        field: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// The multiples.
+    #[error("uplift {expected} to {upper} does not ascend from above 0")]
+    Uplift {
+        /// The median.
+        expected: String,
+        /// The 0.95 quantile.
+        upper: String,
+    },
+}
+
+impl SurgeEventSpec {
+    /// Whether it is about `target`, and has not been called off.
+    pub fn is_about(&self, target: &str) -> bool {
+        !self.cancelled && self.targets.iter().any(|named| named == target)
+    }
+
+    /// The floor that it puts under its targets at `at`, where it does.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when nobody can tell until when.
+    pub fn floor(&self, at: Timestamp) -> Result<Option<Replicas>, Unreadable> {
+        let Some(hold) = self.hold.as_ref().filter(|_| !self.cancelled) else { return Ok(None) };
+        let until = instant("hold.until", &hold.until)?;
+        Ok((at < until).then_some(Replicas(hold.replicas)))
+    }
+
+    /// The event that it declares under `name`, where it does.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when it does not say it so that it can be read.
+    pub fn event(&self, name: &str) -> Result<Option<Event>, Unreadable> {
+        let Some(surge) = &self.surge else { return Ok(None) };
+        let span = |field, text: &Option<String>, usual: Duration| match text {
+            None => Ok(TimeDelta::from_std(usual).unwrap_or_default()),
+            Some(text) => duration(field, text),
+        };
+        let [ramp, stay, decay] = ENVELOPE;
+        let uplift = surge.uplift.map(|SurgeUplift { expected, upper }| {
+            // As far below the median as the 0.95 quantile is above it, in the logarithm.
+            Uplift::try_new(expected * expected / upper, expected, upper)
+                .map_err(|_| Unreadable::Uplift { expected: expected.to_string(), upper: upper.to_string() })
+        });
+        Ok(Some(Event {
+            name: name.into(),
+            at: instant("surge.at", &surge.at)?,
+            envelope: Envelope {
+                lead: TimeDelta::zero(),
+                ramp: span("surge.ramp", &surge.ramp, ramp)?,
+                hold: span("surge.stay", &surge.stay, stay)?,
+                decay: span("surge.decay", &surge.decay, decay)?,
+            },
+            uplift: uplift.transpose()?,
+            peak: None,
+            owner: surge.owner.as_deref().map(Into::into),
+            ticket: surge.ticket.as_deref().map(Into::into),
+            cancelled: self.cancelled,
+            cut_short: None,
+        }))
+    }
+}
+
+fn instant(field: &'static str, text: &str) -> Result<Timestamp, Unreadable> {
+    let parsed = DateTime::parse_from_rfc3339(text);
+    parsed.map(|at| at.with_timezone(&Utc)).map_err(|_| Unreadable::Instant { field, found: text.to_owned() })
+}
+
+fn duration(field: &'static str, text: &str) -> Result<TimeDelta, Unreadable> {
+    let parsed = humantime::parse_duration(text).ok().and_then(|parsed| TimeDelta::from_std(parsed).ok());
+    parsed.ok_or_else(|| Unreadable::Duration { field, found: text.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn spec(value: serde_json::Value) -> SurgeEventSpec {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_hold_is_a_floor_until_it_ends_or_is_called_off() {
+        let hold = json!({ "replicas": 40, "until": "2026-11-27T18:00:00+01:00", "reason": "INC-7" });
+        let mut held = spec(json!({ "targets": ["api"], "hold": hold }));
+        assert_eq!(held.floor(at("2026-11-27T16:59:59Z")), Ok(Some(Replicas(40))));
+        assert_eq!(held.floor(at("2026-11-27T17:00:00Z")), Ok(None));
+        assert!(held.is_about("api") && !held.is_about("ledger"));
+        held.cancelled = true;
+        assert_eq!(held.floor(at("2026-11-27T09:00:00Z")), Ok(None));
+        assert!(!held.is_about("api"));
+    }
+
+    #[test]
+    fn a_surge_is_an_event_of_the_calendar() {
+        let surge = json!({ "at": "2026-11-27T11:00:00+05:30", "uplift": { "expected": 6, "upper": 12 },
+                            "ramp": "5m", "stay": "45m", "decay": "2h", "owner": "growth", "ticket": "CHG-1432" });
+        let event =
+            spec(json!({ "targets": ["api"], "surge": surge })).event("phone-launch").unwrap().unwrap();
+        let window = event.window().unwrap();
+        let span = [window.from, window.full, window.fade, window.until];
+        let expected = ["05:30", "05:35", "06:20", "08:20"].map(|time| at(&format!("2026-11-27T{time}:00Z")));
+        assert_eq!(span, expected);
+        assert_eq!(event.uplift, Some(Uplift { lower: 3.0, expected: 6.0, upper: 12.0 }));
+        assert_eq!((event.owner.as_deref(), event.ticket.as_deref()), (Some("growth"), Some("CHG-1432")));
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_which_field() {
+        let of = |surge: serde_json::Value| {
+            spec(json!({ "targets": ["api"], "surge": surge })).event("x").unwrap_err()
+        };
+        assert!(of(json!({ "at": "noon" })).to_string().starts_with("surge.at \"noon\""));
+        let ramp = of(json!({ "at": "2026-11-27T11:00:00Z", "ramp": "soon" }));
+        assert!(ramp.to_string().starts_with("surge.ramp \"soon\""));
+        let uplift = json!({ "expected": 2, "upper": 1 });
+        assert!(matches!(
+            of(json!({ "at": "2026-11-27T11:00:00Z", "uplift": uplift })),
+            Unreadable::Uplift { .. }
+        ));
+    }
+}

@@ -1,0 +1,85 @@
+//! What is declared in the cluster: the definition, and what becomes of an object.
+
+use kube::CustomResourceExt as _;
+use serde_json::json;
+use tidetable::cluster::SurgeEvent;
+use tidetable::units::Replicas;
+
+use super::*;
+
+#[test]
+fn the_committed_definition_is_fresh() {
+    const COMMITTED: &str = "charts/tidetable/crds/surgeevent.yaml";
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(COMMITTED);
+    let text = serde_saphyr::to_string(&serde_json::to_value(SurgeEvent::crd()).unwrap()).unwrap();
+    let fresh = format!(
+        "# Generated from src/cluster/surge.rs by UPDATE_CRD=1 cargo nextest run definition.\n{text}"
+    );
+    if std::env::var_os("UPDATE_CRD").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &fresh).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == fresh,
+        "{COMMITTED} is stale; run UPDATE_CRD=1 cargo nextest run definition and commit it"
+    );
+}
+
+#[test]
+fn the_definition_refuses_what_nobody_could_follow() {
+    let definition = serde_json::to_value(SurgeEvent::crd()).unwrap();
+    let version = &definition["spec"]["versions"][0];
+    let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    assert_eq!(spec["required"], json!(["targets"]));
+    assert_eq!(spec["properties"]["targets"]["minItems"], 1);
+    let rule =
+        |at: &serde_json::Value| at["x-kubernetes-validations"][0]["rule"].as_str().unwrap().to_owned();
+    assert_eq!(rule(spec), "has(self.surge) || has(self.hold)");
+    assert_eq!(rule(&spec["properties"]["surge"]["properties"]["uplift"]), "self.expected <= self.upper");
+    let hold = &spec["properties"]["hold"];
+    assert_eq!(hold["properties"]["until"]["format"], "date-time");
+    let required = hold["required"].as_array().unwrap();
+    assert_eq!(required.len(), 3, "a floor has an end and a reason: {required:?}");
+    let columns: Vec<_> = version["additionalPrinterColumns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|column| &column["name"])
+        .collect();
+    assert_eq!(columns, ["Targets", "At", "Expected", "Hold", "Until", "Cancelled"]);
+}
+
+#[tokio::test]
+async fn a_hold_is_in_force_when_it_is_seen_and_gone_when_it_is_taken_back() {
+    let api = Api::start();
+    let hold =
+        |replicas: u32| json!({ "replicas": replicas, "until": "2026-11-27T10:00:00Z", "reason": "INC-7" });
+    api.declare("early", Some(json!({ "targets": ["api"], "hold": hold(30) })));
+    let following = Following::of(&api, &Arc::default());
+    let floor = || following.sight.floor(&target(), nine());
+    until("the hold that was there", || floor() == Some(Replicas(30))).await;
+    api.declare("incident", Some(json!({ "targets": ["ledger", "api"], "hold": hold(40) })));
+    until("the higher hold", || floor() == Some(Replicas(40))).await;
+    assert_eq!(following.sight.floor(&target(), nine() + chrono::TimeDelta::hours(1)), None, "it has ended");
+    let elsewhere = Target { name: "other".into(), ..Target::clone(&target()) };
+    assert_eq!(following.sight.floor(&elsewhere, nine()), None);
+    api.declare("incident", None);
+    until("the first hold alone", || floor() == Some(Replicas(30))).await;
+    api.declare("early", Some(json!({ "targets": ["api"], "hold": hold(30), "cancelled": true })));
+    until("no hold", || floor().is_none()).await;
+}
+
+#[tokio::test]
+async fn a_surge_is_known_by_its_name_and_a_cluster_without_the_definition_has_none() {
+    let api = Api::start();
+    let following = Following::of(&api, &Arc::default());
+    until("a watch of pods", || api.watches() == 1).await;
+    assert_eq!(following.sight.events(&target()), []);
+    let surge = json!({ "at": "2026-11-27T11:00:00+05:30", "uplift": { "expected": 6.0, "upper": 12.0 } });
+    // The definition is installed, and the next try finds it.
+    api.declare("phone-launch", Some(json!({ "targets": ["api"], "surge": surge })));
+    until("the surge", || following.sight.events(&target()).len() == 1).await;
+    let event = following.sight.events(&target()).remove(0);
+    assert_eq!((&*event.name, event.uplift.unwrap().upper), ("phone-launch", 12.0));
+}
