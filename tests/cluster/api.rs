@@ -125,7 +125,7 @@ impl Api {
     }
 
     /// Declares a SurgeEvent, or takes it back.
-    pub(crate) fn declare(&self, name: &str, spec: Option<Value>) {
+    pub(crate) fn declare(&self, name: &str, spec: Option<&Value>) {
         let mut cluster = self.cluster();
         cluster.version += 1;
         let metadata =
@@ -133,9 +133,9 @@ impl Api {
         let surges = cluster.surges.get_or_insert_default();
         let kind = if spec.is_some() { "MODIFIED" } else { "DELETED" };
         let former = surges.remove(name).map(|former| former["spec"].clone());
-        let spec_or_former = spec.clone().or(former);
+        let said = spec.cloned().or(former);
         let surge = json!({ "kind": "SurgeEvent", "apiVersion": "tidetable.dev/v1alpha1",
-                            "metadata": metadata, "spec": spec_or_former });
+                            "metadata": metadata, "spec": said });
         if spec.is_some() {
             surges.insert(name.to_owned(), surge.clone());
         }

@@ -12,6 +12,7 @@ mod online;
 #[path = "../prometheus/server.rs"]
 #[expect(dead_code, reason = "its own tests freeze and stop it")]
 mod prometheus;
+mod rolling;
 #[path = "../stage/mod.rs"]
 #[expect(dead_code, reason = "the tests of the servers use the rest")]
 mod stage;

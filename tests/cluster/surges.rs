@@ -55,18 +55,18 @@ async fn a_hold_is_in_force_when_it_is_seen_and_gone_when_it_is_taken_back() {
     let api = Api::start();
     let hold =
         |replicas: u32| json!({ "replicas": replicas, "until": "2026-11-27T10:00:00Z", "reason": "INC-7" });
-    api.declare("early", Some(json!({ "targets": ["api"], "hold": hold(30) })));
+    api.declare("early", Some(&json!({ "targets": ["api"], "hold": hold(30) })));
     let following = Following::of(&api, &Arc::default());
     let floor = || following.sight.floor(&target(), nine());
     until("the hold that was there", || floor() == Some(Replicas(30))).await;
-    api.declare("incident", Some(json!({ "targets": ["ledger", "api"], "hold": hold(40) })));
+    api.declare("incident", Some(&json!({ "targets": ["ledger", "api"], "hold": hold(40) })));
     until("the higher hold", || floor() == Some(Replicas(40))).await;
     assert_eq!(following.sight.floor(&target(), nine() + chrono::TimeDelta::hours(1)), None, "it has ended");
     let elsewhere = Target { name: "other".into(), ..Target::clone(&target()) };
     assert_eq!(following.sight.floor(&elsewhere, nine()), None);
     api.declare("incident", None);
     until("the first hold alone", || floor() == Some(Replicas(30))).await;
-    api.declare("early", Some(json!({ "targets": ["api"], "hold": hold(30), "cancelled": true })));
+    api.declare("early", Some(&json!({ "targets": ["api"], "hold": hold(30), "cancelled": true })));
     until("no hold", || floor().is_none()).await;
 }
 
@@ -78,7 +78,7 @@ async fn a_surge_is_known_by_its_name_and_a_cluster_without_the_definition_has_n
     assert_eq!(following.sight.events(&target()), []);
     let surge = json!({ "at": "2026-11-27T11:00:00+05:30", "uplift": { "expected": 6.0, "upper": 12.0 } });
     // The definition is installed, and the next try finds it.
-    api.declare("phone-launch", Some(json!({ "targets": ["api"], "surge": surge })));
+    api.declare("phone-launch", Some(&json!({ "targets": ["api"], "surge": surge })));
     until("the surge", || following.sight.events(&target()).len() == 1).await;
     let event = following.sight.events(&target()).remove(0);
     assert_eq!((&*event.name, event.uplift.unwrap().upper), ("phone-launch", 12.0));
