@@ -132,12 +132,16 @@ struct WithCauses<'a>(&'a Error);
 
 impl std::fmt::Display for WithCauses<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
+        // kube's errors repeat their causes; nobody wants to read a missing file three times.
+        let mut said = self.0.to_string();
         let mut cause = std::error::Error::source(self.0);
         while let Some(because) = cause {
-            write!(f, ": {because}")?;
+            let words = because.to_string();
+            if !said.contains(&words) {
+                said = format!("{said}: {words}");
+            }
             cause = because.source();
         }
-        Ok(())
+        f.write_str(&said)
     }
 }
