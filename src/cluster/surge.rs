@@ -7,6 +7,8 @@
 //! A `hold` is in force as soon as it is seen. A `surge` is a [`calendar::Event`](crate::calendar::Event) like one of the
 //! configuration.
 
+#![expect(unreachable_pub, reason = "KubeSchema repeats the types within functions of its own")]
+
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
