@@ -86,6 +86,7 @@ impl Batches {
 }
 
 /// Serves all who gather for `key`, batch after batch, until nobody does.
+#[expect(clippy::disallowed_methods, reason = "waits between real requests; no decision depends on it")]
 async fn serve(api: Arc<Api>, gathering: Arc<Mutex<HashMap<Key, Vec<Member>>>>, key: Key) {
     loop {
         tokio::time::sleep(GATHER).await;
