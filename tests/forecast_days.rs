@@ -1,0 +1,265 @@
+//! Days that are not what the calendar, or the last weeks, make one expect, on the calls of a bank: open from Monday to
+//! Friday by the clock of New York, and exactly 0 when closed.
+//!
+//! The loss of a day is the mean pinball loss at four quantiles, seen from midnight or an hour ahead. What is bounded is its
+//! ratio to the loss of an ordinary day, so that the bounds say the same for any size of the bank.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{Datelike, NaiveDate};
+use chrono_tz::Tz;
+use tidetable::calendar::{Almanac, BusinessDays, Calendar, Closures};
+use tidetable::forecast::{Fitted, Known, forecaster};
+use tidetable::series::Series;
+use tidetable::time::{LocalClock, Slot, Step};
+use tidetable::units::{Load, Quantile};
+
+const ZONE: Tz = Tz::America__New_York;
+const LEVELS: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
+
+fn date(text: &str) -> NaiveDate {
+    text.parse().expect("a date")
+}
+
+fn step() -> Step {
+    Step::try_new(Duration::from_secs(900)).expect("a quarter of an hour")
+}
+
+/// The first slot of a local date.
+fn midnight(date: NaiveDate) -> Slot {
+    let midnight = date.and_hms_opt(0, 0, 0).expect("midnight").and_local_timezone(ZONE).earliest();
+    step().slot_of(midnight.expect("New York skips no midnight").to_utc()).next()
+}
+
+/// What came on one day.
+#[derive(Clone, Copy, PartialEq)]
+enum Business {
+    Usual,
+    Closed,
+}
+
+/// A bank.
+struct Bank {
+    /// How busy it is from Monday to Sunday.
+    week: [f64; 7],
+    /// Seconds of the local day between which it is open.
+    hours: (i64, i64),
+    /// Closed by the calendar.
+    holidays: Vec<NaiveDate>,
+    /// Days on which it was otherwise than the calendar says.
+    surprises: Vec<(NaiveDate, Business)>,
+}
+
+impl Bank {
+    fn new(holidays: &[&str]) -> Self {
+        Self {
+            week: [1.25, 1.05, 1.0, 0.95, 1.0, 0.0, 0.0],
+            hours: (7 * 3_600, 21 * 3_600),
+            holidays: holidays.iter().map(|day| date(day)).collect(),
+            surprises: Vec::new(),
+        }
+    }
+
+    fn surprised(mut self, day: &str, business: Business) -> Self {
+        self.surprises.push((date(day), business));
+        self
+    }
+
+    fn almanac(&self) -> Almanac {
+        let closed = self.holidays.iter().map(|day| (*day, "bank holiday".into())).collect();
+        let closures = Closures { closed, ..Closures::default() };
+        let days = BusinessDays::try_new(&closures).expect("it opens");
+        let calendar = Calendar {
+            name: "bank".into(),
+            title: "days on which the bank is closed".into(),
+            source: "this test".into(),
+            valid_until: None,
+            zone: ZONE,
+            days: Some(Arc::new(days)),
+            exchange: None,
+            recurrences: Vec::new(),
+        };
+        Almanac::none(ZONE).with_calendars([Arc::new(calendar)])
+    }
+
+    /// Calls from `from` until `until`, with 14 % of noise at most, which is the same in every run.
+    fn calls(&self, from: &str, until: &str) -> Series {
+        let (from, until) = (midnight(date(from)), midnight(date(until)));
+        let clock = LocalClock::over(ZONE, step().start(from), step().end(until));
+        let mut series = Series::empty(step(), from);
+        let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut noise = move || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random % 1_000) as f64 / 500.0 - 1.0
+        };
+        for slot in (from.0..until.0).map(Slot) {
+            let local = clock.local_seconds(step().start(slot));
+            let (day, second) = (local.div_euclid(86_400), local.rem_euclid(86_400));
+            let load = self.expected(day, second) * (1.0 + 0.14 * noise());
+            series.put(slot, Load::saturating(load));
+        }
+        series
+    }
+
+    fn expected(&self, day: i64, second: i64) -> f64 {
+        let date = NaiveDate::from_epoch_days(i32::try_from(day).expect("a near day")).expect("a date");
+        let weekday = date.weekday().num_days_from_monday();
+        let surprise = self.surprises.iter().find(|(surprised, _)| *surprised == date);
+        let closed =
+            surprise.map_or(self.holidays.contains(&date), |(_, business)| *business == Business::Closed);
+        let (opens, closes) = self.hours;
+        if closed || !(opens..closes).contains(&second) {
+            return 0.0;
+        }
+        let share = (second - opens) as f64 / (closes - opens) as f64;
+        let busy = 0.4 + (std::f64::consts::PI * share.powf(0.7)).sin();
+        400.0 * busy * self.week[weekday as usize]
+    }
+}
+
+fn levels() -> Vec<Quantile> {
+    LEVELS.map(|level| Quantile::try_new(level).expect("a level")).to_vec()
+}
+
+fn fit(bank: &Bank, calls: &Series, origin: Slot) -> Box<dyn Fitted> {
+    forecaster(&bank.almanac()).fit(calls, origin).expect("months of history")
+}
+
+/// The mean pinball loss of `slots`, forecast from `origin` by `model`.
+fn loss(model: &dyn Fitted, calls: &Series, origin: Slot, slots: std::ops::Range<Slot>) -> f64 {
+    let known = Known { settled: calls, origin, live: None };
+    let forecast = model.forecast(&known, slots, &levels()).expect("within the horizon");
+    let (mut sum, mut count) = (0.0, 0.0);
+    for row in forecast.rows() {
+        let load = calls.load(row.slot).expect("measured");
+        for (level, forecast) in LEVELS.iter().zip(row.loads) {
+            sum += (level * (load - forecast)).max((level - 1.0) * (load - forecast));
+            count += 1.0;
+        }
+    }
+    sum / count
+}
+
+/// The loss of a local day, seen from its first midnight.
+fn seen_from_midnight(bank: &Bank, calls: &Series, day: &str) -> f64 {
+    let (origin, end) = (midnight(date(day)), midnight(date(day).succ_opt().expect("a day after")));
+    loss(&*fit(bank, calls, origin), calls, origin, origin..end)
+}
+
+/// The loss of a local day, always seen an hour ahead, with a new model every six hours: as when serving.
+fn seen_an_hour_ahead(bank: &Bank, calls: &Series, day: &str) -> f64 {
+    let (from, until) = (midnight(date(day)).0, midnight(date(day).succ_opt().expect("a day after")).0);
+    let mut losses = Vec::new();
+    for fitted in (from..until).step_by(6 * 4) {
+        let model = fit(bank, calls, Slot(fitted - HOUR));
+        for target in (fitted..until.min(fitted + 6 * HOUR)).map(Slot) {
+            losses.push(loss(&*model, calls, target.plus(-HOUR), target..target.next()));
+        }
+    }
+    losses.iter().sum::<f64>() / losses.len() as f64
+}
+
+const HOLIDAYS: [&str; 12] = [
+    "2026-01-19",
+    "2026-02-16",
+    "2026-05-25",
+    "2026-06-19",
+    "2026-07-03",
+    "2026-09-07",
+    "2026-10-12",
+    "2026-11-11",
+    "2026-11-26",
+    "2026-12-25",
+    "2027-01-01",
+    "2027-01-18",
+];
+
+/// Slots in an hour.
+const HOUR: i64 = 4;
+
+const LABOR_DAY: &str = "2026-09-07";
+const THE_MONDAY_BEFORE: &str = "2026-08-31";
+
+#[test]
+fn a_holiday_that_is_worked_is_lost_for_its_first_hour_and_no_longer() {
+    let bank = Bank::new(&HOLIDAYS).surprised(LABOR_DAY, Business::Usual);
+    let calls = bank.calls("2026-01-05", "2026-09-19");
+    let ordinary = seen_an_hour_ahead(&bank, &calls, THE_MONDAY_BEFORE);
+    // Nobody could know at seven that it opens: what was forecast by then costs what it costs, and the rest is ordinary.
+    let opening = midnight(date(LABOR_DAY)).plus(7 * 4);
+    let morning = fit(&bank, &calls, opening.plus(-HOUR));
+    let unforeseen = (0..=HOUR).map(|ahead| opening.plus(ahead));
+    let unforeseen: f64 =
+        unforeseen.map(|slot| loss(&*morning, &calls, slot.plus(-HOUR), slot..slot.next())).sum();
+    let rest = seen_an_hour_ahead(&bank, &calls, LABOR_DAY) - unforeseen / 96.0;
+    assert!(rest < 1.3 * ordinary, "{rest} for {ordinary}");
+    for day in ["2026-09-08", "2026-09-14"] {
+        let after = seen_from_midnight(&bank, &calls, day);
+        let before = seen_from_midnight(&bank, &calls, "2026-09-01");
+        assert!(after < 1.3 * before, "{day}: {after} for {before}");
+    }
+}
+
+#[test]
+fn the_surest_quantile_of_a_holiday_stands_ready_for_one_that_is_worked() {
+    let bank = Bank::new(&HOLIDAYS);
+    let calls = bank.calls("2026-01-05", "2026-09-19");
+    let origin = midnight(date(LABOR_DAY));
+    let noon = origin.plus(12 * 4);
+    let known = Known { settled: &calls, origin, live: None };
+    let model = fit(&bank, &calls, origin);
+    let forecast = model.forecast(&known, noon..noon.next(), &levels()).expect("within the horizon");
+    let loads: Vec<f64> = forecast.rows().flat_map(|row| row.loads.to_vec()).collect();
+    let worked = Bank::new(&[]).expected(date(LABOR_DAY).to_epoch_days().into(), 12 * 3_600);
+    assert!(loads[0] < 0.05 * worked && loads[3] > 0.9 * worked, "{loads:?} for {worked}");
+}
+
+#[test]
+fn a_day_closed_without_a_word_does_not_spoil_the_days_after_it() {
+    let usual = Bank::new(&HOLIDAYS);
+    let usual_calls = usual.calls("2026-01-05", "2026-09-12");
+    let bank = Bank::new(&HOLIDAYS).surprised("2026-08-19", Business::Closed);
+    let calls = bank.calls("2026-01-05", "2026-09-12");
+    for day in ["2026-08-20", "2026-08-21", "2026-08-24", "2026-08-26", "2026-09-02"] {
+        for seen in [seen_from_midnight, seen_an_hour_ahead] {
+            let (spoiled, unspoiled) = (seen(&bank, &calls, day), seen(&usual, &usual_calls, day));
+            assert!(spoiled < 1.1 * unspoiled, "{day}: {spoiled} for {unspoiled}");
+        }
+    }
+}
+
+#[test]
+fn around_new_year_a_closed_first_of_january_is_the_only_odd_day() {
+    let bank = Bank::new(&HOLIDAYS);
+    let calls = bank.calls("2026-06-01", "2027-01-16");
+    let ordinary = seen_from_midnight(&bank, &calls, "2026-12-14");
+    for day in ["2026-12-28", "2026-12-31", "2027-01-01", "2027-01-02", "2027-01-04", "2027-01-08"] {
+        let loss = seen_from_midnight(&bank, &calls, day);
+        assert!(loss < 1.5 * ordinary, "{day}: {loss} for {ordinary}");
+    }
+}
+
+#[test]
+fn days_of_23_and_25_hours_open_at_half_past_nine_by_the_clock() {
+    let bank = Bank {
+        week: [1.25, 1.05, 1.0, 0.95, 1.0, 0.7, 0.6],
+        hours: (9 * 3_600 + 1_800, 16 * 3_600),
+        ..Bank::new(&[])
+    };
+    let calls = bank.calls("2025-12-01", "2026-11-12");
+    // The day of 23 hours, that of 25, and the Mondays after them, each beside the same day a week before.
+    for (day, ordinary) in [
+        ("2026-03-08", "2026-03-01"),
+        ("2026-03-09", "2026-03-02"),
+        ("2026-11-01", "2026-10-25"),
+        ("2026-11-02", "2026-10-26"),
+    ] {
+        for seen in [seen_from_midnight, seen_an_hour_ahead] {
+            let (loss, ordinary) = (seen(&bank, &calls, day), seen(&bank, &calls, ordinary));
+            assert!(loss < 1.5 * ordinary, "{day}: {loss} for {ordinary}");
+        }
+    }
+}
