@@ -96,7 +96,7 @@ fn timed(recorded: &Series, begin: Timestamp, end: Timestamp, days: i64) -> (Out
             training: &training,
             tested: &tested,
             fits: &fits,
-            forecaster: &*forecaster(&Almanac::none(ZONE)),
+            forecaster: &*forecaster(&Almanac::none(ZONE), &Arc::default()),
             quantiles: &[],
             utilization: 1.0,
             utilizations: &[0.7, 0.8, 0.9],

@@ -115,6 +115,11 @@ fn each_value_has_its_own_remedy() {
         ("{ source: main, query: up }", "[{ source: main }]"),
         ("query: up", "query: up, step: 1s, history: 100d"),
         ("query: up", "query: up, settleLag: 2h"),
+        (
+            "timezone: UTC",
+            "timezone: UTC\n    exclude: [{ from: 2026-03-02T12:00:00Z, to: 2026-03-02T10:00:00Z, why: ' ' }]",
+        ),
+        ("timezone: UTC", "timezone: UTC\n    exclude: [{ from: 2026-03-02T10:00:00, to: noon }]"),
         ("perReplica: 120", "perReplica: '120'"),
         ("perReplica: 120", "perReplica: -1"),
         ("max: 200", "max: 2000000"),

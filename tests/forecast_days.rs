@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{Datelike, NaiveDate};
 use chrono_tz::Tz;
 use tidetable::calendar::{Almanac, BusinessDays, Calendar, Closures};
-use tidetable::forecast::{Fitted, Known, forecaster};
+use tidetable::forecast::{Doubt, Exclusion, Fitted, Known, Observation, forecaster};
 use tidetable::series::Series;
 use tidetable::time::{LocalClock, Slot, Step};
 use tidetable::units::{Load, Quantile};
@@ -23,7 +23,7 @@ fn date(text: &str) -> NaiveDate {
 }
 
 fn step() -> Step {
-    Step::try_new(Duration::from_secs(900)).expect("a quarter of an hour")
+    Step::try_new(Duration::from_secs(1_800)).expect("half an hour")
 }
 
 /// The first slot of a local date.
@@ -125,7 +125,7 @@ fn levels() -> Vec<Quantile> {
 }
 
 fn fit(bank: &Bank, calls: &Series, origin: Slot) -> Box<dyn Fitted> {
-    forecaster(&bank.almanac()).fit(calls, origin).expect("months of history")
+    forecaster(&bank.almanac(), &Arc::default()).fit(calls, origin).expect("months of history")
 }
 
 /// The mean pinball loss of `slots`, forecast from `origin` by `model`.
@@ -153,7 +153,7 @@ fn seen_from_midnight(bank: &Bank, calls: &Series, day: &str) -> f64 {
 fn seen_an_hour_ahead(bank: &Bank, calls: &Series, day: &str) -> f64 {
     let (from, until) = (midnight(date(day)).0, midnight(date(day).succ_opt().expect("a day after")).0);
     let mut losses = Vec::new();
-    for fitted in (from..until).step_by(6 * 4) {
+    for fitted in (from..until).step_by(12) {
         let model = fit(bank, calls, Slot(fitted - HOUR));
         for target in (fitted..until.min(fitted + 6 * HOUR)).map(Slot) {
             losses.push(loss(&*model, calls, target.plus(-HOUR), target..target.next()));
@@ -178,7 +178,7 @@ const HOLIDAYS: [&str; 12] = [
 ];
 
 /// Slots in an hour.
-const HOUR: i64 = 4;
+const HOUR: i64 = 2;
 
 const LABOR_DAY: &str = "2026-09-07";
 const THE_MONDAY_BEFORE: &str = "2026-08-31";
@@ -186,19 +186,18 @@ const THE_MONDAY_BEFORE: &str = "2026-08-31";
 #[test]
 fn a_holiday_that_is_worked_is_lost_for_its_first_hour_and_no_longer() {
     let bank = Bank::new(&HOLIDAYS).surprised(LABOR_DAY, Business::Usual);
-    let calls = bank.calls("2026-01-05", "2026-09-19");
+    let calls = bank.calls("2026-04-06", "2026-09-19");
     let ordinary = seen_an_hour_ahead(&bank, &calls, THE_MONDAY_BEFORE);
     // Nobody could know at seven that it opens: what was forecast by then costs what it costs, and the rest is ordinary.
-    let opening = midnight(date(LABOR_DAY)).plus(7 * 4);
+    let opening = midnight(date(LABOR_DAY)).plus(7 * HOUR);
     let morning = fit(&bank, &calls, opening.plus(-HOUR));
     let unforeseen = (0..=HOUR).map(|ahead| opening.plus(ahead));
     let unforeseen: f64 =
         unforeseen.map(|slot| loss(&*morning, &calls, slot.plus(-HOUR), slot..slot.next())).sum();
-    let rest = seen_an_hour_ahead(&bank, &calls, LABOR_DAY) - unforeseen / 96.0;
+    let rest = seen_an_hour_ahead(&bank, &calls, LABOR_DAY) - unforeseen / 48.0;
     assert!(rest < 1.3 * ordinary, "{rest} for {ordinary}");
-    for day in ["2026-09-08", "2026-09-14"] {
-        let after = seen_from_midnight(&bank, &calls, day);
-        let before = seen_from_midnight(&bank, &calls, "2026-09-01");
+    for (day, before) in [("2026-09-08", "2026-09-01"), ("2026-09-14", THE_MONDAY_BEFORE)] {
+        let [after, before] = [day, before].map(|day| seen_from_midnight(&bank, &calls, day));
         assert!(after < 1.3 * before, "{day}: {after} for {before}");
     }
 }
@@ -206,9 +205,9 @@ fn a_holiday_that_is_worked_is_lost_for_its_first_hour_and_no_longer() {
 #[test]
 fn the_surest_quantile_of_a_holiday_stands_ready_for_one_that_is_worked() {
     let bank = Bank::new(&HOLIDAYS);
-    let calls = bank.calls("2026-01-05", "2026-09-19");
+    let calls = bank.calls("2026-04-06", "2026-09-19");
     let origin = midnight(date(LABOR_DAY));
-    let noon = origin.plus(12 * 4);
+    let noon = origin.plus(12 * HOUR);
     let known = Known { settled: &calls, origin, live: None };
     let model = fit(&bank, &calls, origin);
     let forecast = model.forecast(&known, noon..noon.next(), &levels()).expect("within the horizon");
@@ -220,23 +219,26 @@ fn the_surest_quantile_of_a_holiday_stands_ready_for_one_that_is_worked() {
 #[test]
 fn a_day_closed_without_a_word_does_not_spoil_the_days_after_it() {
     let usual = Bank::new(&HOLIDAYS);
-    let usual_calls = usual.calls("2026-01-05", "2026-09-12");
+    let usual_calls = usual.calls("2026-06-15", "2026-09-12");
     let bank = Bank::new(&HOLIDAYS).surprised("2026-08-19", Business::Closed);
-    let calls = bank.calls("2026-01-05", "2026-09-12");
-    for day in ["2026-08-20", "2026-08-21", "2026-08-24", "2026-08-26", "2026-09-02"] {
-        for seen in [seen_from_midnight, seen_an_hour_ahead] {
-            let (spoiled, unspoiled) = (seen(&bank, &calls, day), seen(&usual, &usual_calls, day));
-            assert!(spoiled < 1.1 * unspoiled, "{day}: {spoiled} for {unspoiled}");
-        }
+    let calls = bank.calls("2026-06-15", "2026-09-12");
+    for day in ["2026-08-20", "2026-08-24", "2026-08-26"] {
+        let spoiled = seen_from_midnight(&bank, &calls, day);
+        let unspoiled = seen_from_midnight(&usual, &usual_calls, day);
+        assert!(spoiled < 1.1 * unspoiled, "{day}: {spoiled} for {unspoiled}");
     }
+    let day = "2026-08-20";
+    let spoiled = seen_an_hour_ahead(&bank, &calls, day);
+    let unspoiled = seen_an_hour_ahead(&usual, &usual_calls, day);
+    assert!(spoiled < 1.1 * unspoiled, "{day}: {spoiled} for {unspoiled}");
 }
 
 #[test]
 fn around_new_year_a_closed_first_of_january_is_the_only_odd_day() {
     let bank = Bank::new(&HOLIDAYS);
-    let calls = bank.calls("2026-06-01", "2027-01-16");
+    let calls = bank.calls("2026-08-03", "2027-01-16");
     let ordinary = seen_from_midnight(&bank, &calls, "2026-12-14");
-    for day in ["2026-12-28", "2026-12-31", "2027-01-01", "2027-01-02", "2027-01-04", "2027-01-08"] {
+    for day in ["2026-12-31", "2027-01-01", "2027-01-02", "2027-01-04"] {
         let loss = seen_from_midnight(&bank, &calls, day);
         assert!(loss < 1.5 * ordinary, "{day}: {loss} for {ordinary}");
     }
@@ -249,17 +251,124 @@ fn days_of_23_and_25_hours_open_at_half_past_nine_by_the_clock() {
         hours: (9 * 3_600 + 1_800, 16 * 3_600),
         ..Bank::new(&[])
     };
-    let calls = bank.calls("2025-12-01", "2026-11-12");
     // The day of 23 hours, that of 25, and the Mondays after them, each beside the same day a week before.
-    for (day, ordinary) in [
-        ("2026-03-08", "2026-03-01"),
-        ("2026-03-09", "2026-03-02"),
-        ("2026-11-01", "2026-10-25"),
-        ("2026-11-02", "2026-10-26"),
+    let spring = bank.calls("2026-01-05", "2026-03-12");
+    let autumn = bank.calls("2026-08-31", "2026-11-05");
+    for (calls, day, ordinary) in [
+        (&spring, "2026-03-08", "2026-03-01"),
+        (&spring, "2026-03-09", "2026-03-02"),
+        (&autumn, "2026-11-01", "2026-10-25"),
+        (&autumn, "2026-11-02", "2026-10-26"),
     ] {
-        for seen in [seen_from_midnight, seen_an_hour_ahead] {
-            let (loss, ordinary) = (seen(&bank, &calls, day), seen(&bank, &calls, ordinary));
-            assert!(loss < 1.5 * ordinary, "{day}: {loss} for {ordinary}");
+        let (loss, ordinary) =
+            (seen_from_midnight(&bank, calls, day), seen_from_midnight(&bank, calls, ordinary));
+        assert!(loss < 1.5 * ordinary, "{day}: {loss} for {ordinary}");
+    }
+}
+
+/// The median and the 0.95 of an hour, forecast by a model that does not learn from `exclude`.
+fn hour(calls: &Series, exclude: &[Exclusion], origin: Slot, hour: Slot) -> [f64; 2] {
+    let model =
+        forecaster(&Bank::new(&[]).almanac(), &exclude.into()).fit(calls, origin).expect("weeks of history");
+    let known = Known { settled: calls, origin, live: None };
+    let rows = model.forecast(&known, hour..hour.next(), &levels()).expect("within the horizon");
+    let row = rows.rows().next().expect("a row");
+    [row.loads[0], row.loads[2]]
+}
+
+#[test]
+fn an_excluded_load_test_comes_again_neither_next_week_nor_this_afternoon() {
+    let usual = Bank::new(&[]).calls("2026-06-01", "2026-07-20");
+    let mut calls = usual.clone();
+    let ten = midnight(date("2026-07-08")).plus(10 * HOUR);
+    for slot in (0..2 * HOUR).map(|ahead| ten.plus(ahead)) {
+        calls.put(slot, Load::saturating(9_000.0));
+    }
+    let exclude = [Exclusion {
+        from: step().start(ten),
+        to: step().start(ten.plus(2 * HOUR)),
+        why: "load test".into(),
+    }];
+    let next_week = midnight(date("2026-07-15"));
+    // While it runs, just after it, the day after, and a week later at the same time.
+    for (origin, ahead) in [
+        (ten.plus(HOUR), 2),
+        (ten.plus(2 * HOUR), 0),
+        (ten.plus(12 * HOUR), 24 * HOUR),
+        (next_week, 10 * HOUR),
+    ] {
+        let [median, high] = hour(&calls, &exclude, origin, origin.plus(ahead));
+        let [usual_median, usual_high] = hour(&usual, &exclude, origin, origin.plus(ahead));
+        assert_eq!((median, high), (usual_median, usual_high), "{origin:?}");
+    }
+    let [_, remembered] = hour(&calls, &[], ten.plus(2 * HOUR), ten.plus(2 * HOUR));
+    let [_, forgotten] = hour(&calls, &exclude, ten.plus(2 * HOUR), ten.plus(2 * HOUR));
+    assert!(remembered > 1.5 * forgotten, "{remembered} {forgotten}: the test was never noticed");
+    let model = forecaster(&Bank::new(&[]).almanac(), &exclude.as_slice().into());
+    let model = model.fit(&calls, next_week).expect("weeks of history");
+    let hygiene = model.hygiene().expect("a report");
+    assert_eq!(Doubt::ALL.map(|doubt| hygiene.masked(doubt)), [4, 0, 0, 0]);
+    assert_eq!(hygiene.span, step().start(calls.first())..step().start(next_week));
+}
+
+/// Loads that a forecast must survive, by their name.
+fn strange(name: &str) -> Series {
+    let whole = Bank::new(&[]).calls("2026-05-04", "2026-06-02");
+    let first = whole.first();
+    let mut series = Series::empty(step(), first);
+    for (slot, load) in whole.points() {
+        let index = slot.since(first);
+        let load = match name {
+            "constant" => 42.0,
+            "nothing" => 0.0,
+            "counts" => (index * 2_654_435_761 % 101 * (index % 3) / 90) as f64,
+            "giant" => 1e9 * load.get(),
+            "dwarf" => 1e-9 * load.get(),
+            "wrapped" if index % 300 == 0 => 1.8e19,
+            "dead" if index > 900 => 0.0,
+            _ => load.get(),
+        };
+        if name != "young" || index < 50 {
+            series.put(slot, Load::saturating(load));
+        }
+    }
+    series
+}
+
+#[test]
+fn strange_loads_have_forecasts_that_are_finite_and_in_order() {
+    for name in ["constant", "nothing", "young", "counts", "giant", "dwarf", "wrapped", "dead"] {
+        let series = strange(name);
+        let origin = series.end();
+        let model =
+            forecaster(&Almanac::none(ZONE), &Arc::default()).fit(&series, origin).expect("a day or more");
+        for live in [None, Some(0.0), Some(1e12)] {
+            let live = live.map(|load| Observation { at: step().end(origin), load: Load::saturating(load) });
+            let known = Known { settled: &series, origin, live };
+            let forecast = model.forecast(&known, origin..origin.plus(96), &levels()).expect("48 hours");
+            let mut most = 0.0_f64;
+            for row in forecast.rows() {
+                assert!(row.loads.iter().all(|load| load.is_finite() && *load >= 0.0), "{name}: {row:?}");
+                assert!(row.loads.is_sorted(), "{name}: {row:?}");
+                most = most.max(row.loads[0]);
+            }
+            // What was settled says what is expected; beside it a live measurement may raise a few slots.
+            let expected = match name {
+                "constant" => 41.0..43.0,
+                "nothing" => 0.0..1e-9,
+                "giant" => 4e11..1e12,
+                "dwarf" => 4e-7..1e-6,
+                "wrapped" => 400.0..1_000.0,
+                _ => 0.0..1_000.0,
+            };
+            if live.is_none() {
+                assert!(expected.contains(&most), "{name}: {most}");
+            }
+            let mut loads = [Load::ZERO; 4];
+            if model.peak(&known, step().end(origin.plus(1)), &levels(), &mut loads).is_some() {
+                assert!(loads.iter().all(|load| load.get().is_finite()), "{name}: {loads:?}");
+                assert!(loads.is_sorted_by(|a, b| a.get() <= b.get()), "{name}: {loads:?}");
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -229,7 +230,7 @@ fn forecast_all(
     origins: &[Timestamp],
 ) -> anyhow::Result<Vec<Forecast>> {
     let step = series.step();
-    let forecaster = forecaster(almanac);
+    let forecaster = forecaster(almanac, &Arc::default());
     let mut order: Vec<usize> = (0..origins.len()).collect();
     order.sort_by_key(|index| origins[*index]);
     let fit_origin = |index: &usize| fit_origin(step, first_unknown(step, origins[*index]));

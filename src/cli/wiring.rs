@@ -68,7 +68,7 @@ impl<C: Clock> Assembly<C> {
         let supply = |(demand, source): (&Demand, _)| Supply {
             source,
             history: Recent::new(demand.step, demand.recent_span()),
-            forecaster: forecaster(&target.almanac),
+            forecaster: forecaster(&target.almanac, &target.exclude),
         };
         let supplies: Vec<_> = target.demands.iter().zip(sources).map(supply).collect();
         engine::Worker::new(target, supplies, Arc::clone(&self.shared)).watching(self.cluster.clone())

@@ -20,6 +20,7 @@ mod demand;
 mod duration;
 mod event;
 mod event_file;
+mod exclude;
 mod history;
 mod models;
 mod nearest;

@@ -202,6 +202,8 @@ pub(super) struct Target {
     pub(super) timezone: Option<String>,
     /// Business calendars it listens to, shipped or of your own; none unless given.
     pub(super) calendars: Option<Vec<String>>,
+    /// Spans of history that are not to be learned from, such as load tests and incidents; none unless given.
+    pub(super) exclude: Option<Vec<Exclusion>>,
     /// How sure to be: a quantile, or the two costs it follows from; quantile 0.95 unless given.
     pub(super) objective: Option<Objective>,
     /// Whether the forecast moves replicas; shadow unless given.
@@ -212,6 +214,21 @@ pub(super) struct Target {
     /// A measurement older than this is stale; 2m or three steps, the longer of the two, unless given.
     #[schemars(example = &"2m")]
     pub(super) stale_after: Option<String>,
+}
+
+/// A span of history that is not to be learned from.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Exclusion {
+    /// Its first instant, with its offset from UTC.
+    #[schemars(required, example = &"2026-03-02T10:00:00Z")]
+    pub(super) from: Option<String>,
+    /// The instant it is over; give the query's range on top, for a rate remembers that long.
+    #[schemars(required, example = &"2026-03-02T12:00:00Z")]
+    pub(super) to: Option<String>,
+    /// Why, for people.
+    #[schemars(required, example = &"load test")]
+    pub(super) why: Option<String>,
 }
 
 /// One demand, or a list; which of the two is remembered, because paths of complaints follow the file.

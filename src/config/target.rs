@@ -8,7 +8,7 @@ use super::calendars::Calendars;
 use super::checker::Checker;
 use super::complaint::KeyPath;
 use super::models::{each, reference, values};
-use super::{defaults, demand, duration, raw};
+use super::{defaults, demand, duration, exclude, raw};
 use crate::calendar::Calendar;
 use crate::decision::Policy;
 use crate::engine::{LeadTime, ScaledObject, Target};
@@ -67,6 +67,7 @@ pub(super) fn check(
     let timezone =
         raw.timezone.as_deref().and_then(|text| values::timezone(text, &path.key("timezone"), checker));
     let calendars = calendars(raw.calendars.as_ref(), &path.key("calendars"), context.calendars, checker);
+    let exclude = exclude::check(raw.exclude.as_deref(), &path.key("exclude"), checker);
     let quantile = match &raw.objective {
         Some(raw) => quantile(raw, &path.key("objective"), checker),
         None => Some(defaults::QUANTILE),
@@ -103,6 +104,7 @@ pub(super) fn check(
         timezone: timezone?,
         almanac: context.calendars?.almanac(name, timezone?, calendars?),
         lead_time: from,
+        exclude: exclude?,
         policy: Policy { plan, guard },
     })
 }
@@ -213,7 +215,14 @@ fn quantile(raw: &raw::Objective, path: &KeyPath, checker: &mut Checker<'_>) -> 
 /// The target as the file would write it, with nothing left out.
 pub(super) fn to_raw(target: &Target) -> raw::Target {
     let Target {
-        scaled_object, demands, timezone, almanac, lead_time, policy: Policy { plan, guard }, ..
+        scaled_object,
+        demands,
+        timezone,
+        almanac,
+        lead_time,
+        exclude,
+        policy: Policy { plan, guard },
+        ..
     } = target;
     let (demand, capacity) = demand::to_raw(demands);
     let calendars: Vec<_> = almanac.calendars().iter().map(|calendar| calendar.name.to_string()).collect();
@@ -228,6 +237,7 @@ pub(super) fn to_raw(target: &Target) -> raw::Target {
         }),
         timezone: Some(timezone.name().to_owned()),
         calendars: (!calendars.is_empty()).then_some(calendars),
+        exclude: (!exclude.is_empty()).then(|| exclude::to_raw(exclude)),
         objective: Some(raw::Objective { quantile: Some(plan.quantile.get()), ..raw::Objective::default() }),
         mode: Some(match guard.mode {
             guard::Mode::Shadow => raw::Mode::Shadow,

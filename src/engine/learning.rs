@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::fitting::{Cadence, FitPool};
 use super::reading::{self, Whole};
 use super::{Archive, Day, Demand, MetricSource, Metrics, Target};
-use crate::forecast::{self, Fitted, Forecaster};
+use crate::forecast::{self, Doubt, Fitted, Forecaster, Hygiene};
 use crate::series::Series;
 use crate::time::{Slot, Timestamp};
 
@@ -190,6 +190,16 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
         }
         match fitted {
             Ok(model) => {
+                if let Some(hygiene) = model.hygiene() {
+                    metrics.cleaned(target, demand, hygiene);
+                    let Hygiene { span, measured, .. } = hygiene;
+                    let (from, to) = (span.start, span.end);
+                    let [excluded, absurd, spike, outage] = Doubt::ALL.map(|doubt| hygiene.masked(doubt));
+                    tracing::info!(
+                        target, demand, %from, %to, measured, excluded, absurd, spike, outage,
+                        "history was cleaned; counts are of slots"
+                    );
+                }
                 self.model = Some(model);
                 self.too_short = None;
                 metrics.fitted(target, "ok");

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 
 use crate::calendar::Almanac;
 use crate::decision::Policy;
-use crate::forecast::HORIZON;
+use crate::forecast::{Exclusion, HORIZON};
 use crate::time::Step;
 use crate::units::LoadPerReplica;
 
@@ -92,6 +92,8 @@ pub struct Target {
     pub almanac: Almanac,
     /// Where the lead time of the policy comes from.
     pub lead_time: LeadTime,
+    /// Spans of its history that are not to be learned from.
+    pub exclude: Arc<[Exclusion]>,
     /// How it is scaled.
     pub policy: Policy,
 }

@@ -15,7 +15,7 @@ use chrono_tz::Tz;
 
 use crate::calendar::{Almanac, DayKind};
 use crate::series::Series;
-use crate::time::{LocalClock, Slot, Step, Timestamp};
+use crate::time::{LocalClock, Slot, Step};
 
 /// A profile finer than this is mostly noise, and four times as dear.
 const CELL_SECONDS: i64 = 300;
@@ -105,13 +105,7 @@ pub(super) struct Lattice {
 
 impl Lattice {
     /// The slots of `history` before `origin`, and the days until `end`.
-    pub(super) fn of(
-        history: &Series,
-        origin: Slot,
-        end: Slot,
-        almanac: &Almanac,
-        excluded: &[Range<Timestamp>],
-    ) -> Self {
+    pub(super) fn of(history: &Series, origin: Slot, end: Slot, almanac: &Almanac) -> Self {
         let step = history.step();
         let first = history.first().min(origin);
         let wall = Wall::over(almanac.timezone(), step, first..end.next());
@@ -142,11 +136,6 @@ impl Lattice {
             })
             .collect();
         let mut lattice = Self { wall, origin: origin_cell, scale: 1.0, loads, known, used, kinds, slots };
-        for span in excluded {
-            let from = lattice.wall.cell(step.slot_of(span.start).max(first));
-            let until = lattice.wall.cell(step.slot_of(span.end).min(end)).min(lattice.origin);
-            (from..until).for_each(|cell| lattice.used[cell] = false);
-        }
         lattice.rescale();
         lattice.mask_outages();
         lattice

@@ -7,6 +7,7 @@
 mod day;
 mod effects;
 mod fitted;
+mod hygiene;
 mod lattice;
 mod linear;
 mod near;
@@ -30,6 +31,7 @@ use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
 
 pub use effects::WithEffects;
+pub use hygiene::{Doubt, Exclusion, Hygiene, WithHygiene};
 pub use nowcast::Nowcasting;
 pub use tide::Tide;
 
@@ -85,12 +87,14 @@ pub trait Forecaster: Send + Sync {
     fn fit(&self, history: &Series, origin: Slot) -> Result<Box<dyn Fitted>, Error>;
 }
 
-/// What tidetable learns a target's demand with: the day and the hours, the next minutes before them, and what is written
-/// down over both. `serve`, `backtest`, `forecast` and `demo` all use this one.
-pub fn forecaster(almanac: &Almanac) -> Arc<dyn Forecaster> {
+/// What tidetable learns a target's demand with: the day and the hours, the next minutes before them, what is written down
+/// over both, and all of it from history without what is in doubt or in `exclude`. `serve`, `backtest`, `forecast` and
+/// `demo` all use this one.
+pub fn forecaster(almanac: &Almanac, exclude: &Arc<[Exclusion]>) -> Arc<dyn Forecaster> {
     let tide = Arc::new(Tide::new(almanac.clone()));
     let base = Nowcasting { base: tide, almanac: almanac.clone() };
-    Arc::new(WithEffects { base, almanac: almanac.clone() })
+    let base = WithEffects { base, almanac: almanac.clone() };
+    Arc::new(WithHygiene { base, almanac: almanac.clone(), exclude: Arc::clone(exclude) })
 }
 
 /// Something that has learned.
@@ -125,6 +129,11 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
         loads: &mut [Load],
     ) -> Option<Peak> {
         let _ = (known, until, levels, loads);
+        None
+    }
+
+    /// What it was learned from, if somebody looked.
+    fn hygiene(&self) -> Option<&Hygiene> {
         None
     }
 

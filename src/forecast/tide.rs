@@ -11,7 +11,6 @@
 //! starts now answers what an old one answers.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::day::{Day, ORIGIN_HOURS, Opinion};
 use super::fitted::{Cell, FittedTide};
@@ -26,7 +25,7 @@ use super::usual::{Seen, Usual};
 use super::{Error, Fitted, Forecaster, HORIZON, REFIT_EVERY};
 use crate::calendar::Almanac;
 use crate::series::Series;
-use crate::time::{Slot, Timestamp};
+use crate::time::Slot;
 
 /// Less than this has not even a night and a day in it. From there on the forecast grows with history: the same time
 /// yesterday, then the day's profile, the week's, and after a few weeks everything.
@@ -43,14 +42,12 @@ const JUDGED_DAYS: usize = 63;
 pub struct Tide {
     /// Whose wall clock, and which days are not like others.
     pub almanac: Almanac,
-    /// Spans of history that are not to be learned from: load tests, incidents.
-    pub excluded: Arc<[Range<Timestamp>]>,
 }
 
 impl Tide {
     /// A forecaster that learns from all of history.
     pub fn new(almanac: Almanac) -> Self {
-        Self { almanac, excluded: Arc::default() }
+        Self { almanac }
     }
 }
 
@@ -63,7 +60,7 @@ impl Forecaster for Tide {
             return Err(Error::TooShort { measured_hours, needed_hours: NEEDED_HOURS });
         }
         let end = origin.plus(step.slots_in(HORIZON) + 2 * step.slots_in(REFIT_EVERY) + 1);
-        let lattice = Lattice::of(history, origin, end, &self.almanac, &self.excluded);
+        let lattice = Lattice::of(history, origin, end, &self.almanac);
         let usual = Usual::of(&lattice, 0);
         let day = Day::learn(&usual);
         let rest = Rest::learn(&usual);

@@ -189,6 +189,7 @@ pub(super) mod tests {
             timezone: chrono_tz::UTC,
             almanac: Almanac::none(chrono_tz::UTC),
             lead_time: LeadTime::Configured,
+            exclude: Arc::default(),
             policy: Policy {
                 plan: plan::Options {
                     lead_time: Duration::from_secs(90),

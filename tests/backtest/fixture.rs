@@ -101,7 +101,7 @@ pub(crate) fn replayed(
             training: &training,
             tested: &tested,
             fits: &fits,
-            forecaster: &*forecaster(&Almanac::none(ZONE)),
+            forecaster: &*forecaster(&Almanac::none(ZONE), &Arc::default()),
             quantiles: &[],
             utilization: 1.0,
             utilizations: &[0.7, 0.8, 0.9],

@@ -43,6 +43,7 @@ pub(crate) fn target(name: &str) -> Arc<Target> {
         timezone: chrono_tz::Europe::London,
         almanac: Almanac::none(chrono_tz::Europe::London),
         lead_time: LeadTime::Configured,
+        exclude: Arc::default(),
         policy: Policy {
             plan: plan::Options {
                 lead_time: seconds(90),

@@ -11,7 +11,7 @@ use super::summary::Settings;
 use crate::calendar::Almanac;
 use crate::decision::Policy;
 use crate::engine::{Cadence, Demand, Target};
-use crate::forecast::{HORIZON, forecaster};
+use crate::forecast::{Exclusion, HORIZON, forecaster};
 use crate::guard::{self, Mode};
 use crate::plan;
 use crate::series::Series;
@@ -34,6 +34,7 @@ pub(super) struct Meant {
     policy: Policy,
     capacity: LoadPerReplica,
     almanac: Almanac,
+    exclude: Arc<[Exclusion]>,
     pub(super) step: Step,
     settle_lag: Duration,
     memory: Duration,
@@ -49,6 +50,7 @@ impl Meant {
             policy: target.policy.clone(),
             capacity: demand.capacity,
             almanac: target.almanac.clone(),
+            exclude: Arc::clone(&target.exclude),
             step: demand.step,
             settle_lag: demand.settle_lag,
             memory: demand.recent_span(),
@@ -80,6 +82,7 @@ impl Meant {
             },
             capacity,
             almanac: Almanac::none(quick.timezone),
+            exclude: Arc::default(),
             step: Step::MINUTE,
             settle_lag: Duration::from_secs(120),
             memory: HORIZON + Duration::from_secs(86_400),
@@ -168,7 +171,7 @@ impl Subject {
             training: &self.training,
             tested: &self.tested,
             fits: &self.fits,
-            forecaster: &*forecaster(&self.meant.almanac),
+            forecaster: &*forecaster(&self.meant.almanac, &self.meant.exclude),
             quantiles: &args.contest.quantiles,
             utilization: args.contest.utilization,
             utilizations: &args.contest.utilizations,

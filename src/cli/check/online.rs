@@ -207,7 +207,7 @@ fn ahead(
 ) -> Known<Vec<(Timestamp, Replicas)>> {
     let step: Step = demand.step;
     let origin = series.end();
-    let model = forecaster(&target.almanac).fit(series, origin).map_err(in_words)?;
+    let model = forecaster(&target.almanac, &target.exclude).fit(series, origin).map_err(in_words)?;
     let known = KnownDemand { settled: series, origin, live: None };
     let targets = origin..origin.plus(step.slots_in(HORIZON));
     let quantile: Quantile = target.policy.plan.quantile;

@@ -301,6 +301,7 @@ pub(super) fn test_target() -> Target {
         timezone: chrono_tz::America::New_York,
         almanac: calendar::Almanac::none(chrono_tz::America::New_York),
         lead_time: engine::LeadTime::Configured,
+        exclude: Arc::default(),
         policy: decision::Policy {
             plan: plan::Options {
                 lead_time: minutes(2),

@@ -1,0 +1,372 @@
+//! Which slots of a history are in doubt.
+
+use std::ops::Range;
+
+use super::{Doubt, Exclusion};
+use crate::calendar::{Almanac, DayKind, Outlook};
+use crate::series::Series;
+use crate::time::{LocalClock, Slot, Step, from_epoch_seconds};
+
+/// "The busiest there is": all but this share of what was measured is below it.
+const BUSIEST_SHARE: f64 = 0.005;
+
+/// No service grows a thousand-fold over its busiest within a slot; a wrapped counter does, by 10^15 and more.
+const ABSURD_TIMES: f64 = 1_000.0;
+
+/// A spike is so many times the busiest there is, and so many times its neighbours and the same time of other weeks.
+const SPIKE_OVER_BUSIEST: f64 = 2.0;
+const SPIKE_OVER_USUAL: f64 = 8.0;
+
+/// A spike is no longer than this, in slots and in seconds: what lasts longer is demand that somebody has waited for.
+const SPIKE_SLOTS: i64 = 2;
+const SPIKE_SECONDS: i64 = 900;
+
+/// So many weeks before and after a slot tell what is usual there, each with so many slots around the same time.
+const WEEKS: i64 = 4;
+const AROUND: i64 = 2;
+
+/// Fewer weeks than this tell nothing.
+const FEWEST_WEEKS: usize = 2;
+
+/// What is in doubt more often than once in so many slots, a slot or two at a time, is the nature of the service. A few are
+/// always allowed, for a short history.
+const NATURE_ONE_IN: usize = 1_000;
+const ALWAYS_ALLOWED: usize = 3;
+
+/// Slots in doubt with the reason, ascending.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Findings(pub(super) Vec<(Slot, Doubt)>);
+
+impl Findings {
+    /// What is in doubt of `history` before `origin`. What comes after is not looked at.
+    pub(super) fn of(history: &Series, origin: Slot, almanac: &Almanac, exclude: &[Exclusion]) -> Self {
+        let slots = history.first()..origin.min(history.end());
+        if slots.start >= slots.end {
+            return Self::default();
+        }
+        let step = history.step();
+        let excluded: Vec<Range<Slot>> = exclude.iter().map(|exclusion| exclusion.slots(step)).collect();
+        let is_excluded = |slot: Slot| excluded.iter().any(|span| span.contains(&slot));
+        let mut loads: Vec<Option<f64>> = (slots.start.0..slots.end.0)
+            .map(Slot)
+            .map(|slot| history.load(slot).filter(|_| !is_excluded(slot)))
+            .collect();
+        let busiest = busiest(loads.iter().flatten().copied().collect());
+        let mut absurd = Vec::new();
+        for (slot, load) in (slots.start.0..).map(Slot).zip(&mut loads) {
+            if busiest > 0.0 && load.is_some_and(|load| load / busiest > ABSURD_TIMES) {
+                *load = None;
+                absurd.push(slot);
+            }
+        }
+        let span = step.start(slots.start)..step.end(slots.end);
+        let past = Past {
+            step,
+            first: slots.start,
+            clock: LocalClock::over(almanac.timezone(), span.start, span.end),
+            outlook: almanac.over(span),
+            loads,
+        };
+        let excluded = (slots.start.0..slots.end.0).map(Slot);
+        let excluded = excluded.filter(|slot| is_excluded(*slot) && history.load(*slot).is_some());
+        let found = [
+            (Doubt::Excluded, excluded.collect()),
+            (Doubt::Absurd, absurd),
+            (Doubt::Spike, past.spikes(busiest)),
+            (Doubt::Outage, past.outages()),
+        ];
+        let mut all: Vec<(Slot, Doubt)> = found
+            .into_iter()
+            .flat_map(|(doubt, slots): (Doubt, Vec<Slot>)| slots.into_iter().map(move |slot| (slot, doubt)))
+            .collect();
+        all.sort_unstable();
+        Self(all)
+    }
+
+    /// The runs of slots in doubt.
+    pub(super) fn spans(&self) -> impl Iterator<Item = Range<Slot>> + '_ {
+        let runs = self.0.chunk_by(|(slot, _), (next, _)| slot.next() == *next);
+        runs.filter_map(|run| Some(run.first()?.0..run.last()?.0.next()))
+    }
+}
+
+/// The load that all but [`BUSIEST_SHARE`] stay below; 0 without any.
+fn busiest(mut loads: Vec<f64>) -> f64 {
+    if loads.is_empty() {
+        return 0.0;
+    }
+    // Rounded down, so that of fewer than 200 slots the largest but one counts and an odd one does not excuse itself.
+    let above = (loads.len() as f64 * BUSIEST_SHARE) as usize + 1;
+    let place = loads.len().saturating_sub(above + 1);
+    *loads.select_nth_unstable_by(place, f64::total_cmp).1
+}
+
+/// What was measured, less what is excluded or absurd.
+struct Past {
+    step: Step,
+    first: Slot,
+    clock: LocalClock,
+    outlook: Outlook,
+    loads: Vec<Option<f64>>,
+}
+
+impl Past {
+    fn load(&self, slot: Slot) -> Option<f64> {
+        *self.loads.get(usize::try_from(slot.since(self.first)).ok()?)?
+    }
+
+    fn slots(&self) -> impl Iterator<Item = (Slot, f64)> + '_ {
+        (self.first.0..).map(Slot).zip(&self.loads).filter_map(|(slot, load)| Some((slot, (*load)?)))
+    }
+
+    /// Whether the almanac speaks of the slot's day as one of rest, or of the slot in a window.
+    fn excused(&self, slot: Slot) -> bool {
+        let (start, end) = (self.step.start(slot), self.step.end(slot));
+        let local = from_epoch_seconds(self.clock.local_seconds(start)).date_naive();
+        matches!(self.outlook.day(local).kind, DayKind::Holiday | DayKind::HalfDay)
+            || self.outlook.windows().iter().any(|window| window.touches(start, end))
+    }
+
+    /// The slot at the same time by the wall clock so many weeks later.
+    fn weeks_later(&self, slot: Slot, weeks: i64) -> Option<Slot> {
+        let then = self.clock.days_earlier(self.step.start(slot), -7 * weeks)?;
+        // A slot begins at the end of the one before it.
+        Some(self.step.slot_of(then).next())
+    }
+
+    /// The measured loads around the same time of other weeks, a list for each week that has some.
+    fn weeks(&self, slot: Slot) -> impl Iterator<Item = Vec<f64>> + '_ {
+        let others = (1..=WEEKS).flat_map(|weeks| [-weeks, weeks]);
+        others
+            .filter_map(move |weeks| self.weeks_later(slot, weeks))
+            .map(|then| {
+                (-AROUND..=AROUND).filter_map(|away| self.load(then.plus(away))).collect::<Vec<f64>>()
+            })
+            .filter(|loads| !loads.is_empty())
+    }
+
+    /// A slot or two that stand out alone.
+    fn spikes(&self, busiest: f64) -> Vec<Slot> {
+        let longest = SPIKE_SLOTS.min(SPIKE_SECONDS / self.step.seconds());
+        let high: Vec<Slot> = self
+            .slots()
+            .filter(|(_, load)| busiest > 0.0 && load / busiest > SPIKE_OVER_BUSIEST)
+            .map(|(slot, _)| slot)
+            .collect();
+        let runs: Vec<Range<Slot>> = high
+            .chunk_by(|slot, next| slot.next() == *next)
+            .filter_map(|run| Some(run.first()?.0..run.last()?.0 + 1))
+            .map(|run| Slot(run.start)..Slot(run.end))
+            .filter(|run| run.end.since(run.start) <= longest && self.stands_out(run))
+            .collect();
+        let lonely =
+            runs.iter().filter(|run| !runs.iter().any(|other| self.same_time(run.start, other.start)));
+        let lonely: Vec<Slot> = lonely.flat_map(|run| (run.start.0..run.end.0).map(Slot)).collect();
+        if self.is_nature(lonely.len()) { Vec::new() } else { lonely }
+    }
+
+    /// Whether a run is far above both of its neighbours and what is usual then.
+    fn stands_out(&self, run: &Range<Slot>) -> bool {
+        let loads = (run.start.0..run.end.0).filter_map(|slot| self.load(Slot(slot)));
+        let least = loads.fold(f64::INFINITY, f64::min);
+        let below = |load: f64| load * SPIKE_OVER_USUAL < least;
+        let (before, after) = (self.load(run.start.plus(-1)), self.load(run.end));
+        let alone = before.is_some_and(below) && after.is_some_and(below);
+        alone && self.weeks(run.start).flatten().all(below) && !self.excused(run.start)
+    }
+
+    /// Whether two slots of different days lie at the same time of day, within two slots, by the wall clock or by UTC.
+    fn same_time(&self, one: Slot, other: Slot) -> bool {
+        let apart = other.since(one) * self.step.seconds();
+        let wall = |slot: Slot| self.clock.local_seconds(self.step.start(slot));
+        let close = |seconds: i64| {
+            let of_day = seconds.rem_euclid(86_400);
+            of_day.min(86_400 - of_day) <= AROUND * self.step.seconds()
+        };
+        apart.abs() > 43_200 && (close(apart) || close(wall(other) - wall(one)))
+    }
+
+    /// Zeros where the same time of other weeks never is 0.
+    fn outages(&self) -> Vec<Slot> {
+        let zeros = self.slots().filter(|(_, load)| *load <= 0.0).map(|(slot, _)| slot);
+        let out: Vec<Slot> = zeros.filter(|slot| self.never_zero(*slot) && !self.excused(*slot)).collect();
+        let short = |run: &[Slot]| run.len() <= 2;
+        let runs = || out.chunk_by(|slot, next| slot.next() == *next);
+        let blips: usize = runs().filter(|run| short(run)).map(<[Slot]>::len).sum();
+        let nature = self.is_nature(blips);
+        runs().filter(|run| !(nature && short(run))).flatten().copied().collect()
+    }
+
+    fn never_zero(&self, slot: Slot) -> bool {
+        let mut weeks = 0;
+        for loads in self.weeks(slot) {
+            if loads.iter().any(|load| *load <= 0.0) {
+                return false;
+            }
+            weeks += 1;
+        }
+        weeks >= FEWEST_WEEKS
+    }
+
+    fn is_nature(&self, found: usize) -> bool {
+        let measured = self.loads.iter().flatten().count();
+        found > ALWAYS_ALLOWED.max(measured / NATURE_ONE_IN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono::TimeDelta;
+    use chrono_tz::Tz;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::calendar::{Envelope, Event};
+    use crate::units::Load;
+
+    const DAY: i64 = 288;
+
+    fn first() -> Slot {
+        five_minutes().slot_of("2026-03-02T05:00:00Z".parse().unwrap()).next()
+    }
+
+    fn five_minutes() -> Step {
+        Step::try_new(Duration::from_secs(300)).unwrap()
+    }
+
+    fn almanac() -> Almanac {
+        Almanac::none(Tz::America__New_York)
+    }
+
+    /// Six weeks of a service that is quiet at night and closed at weekends, by slot since the first.
+    fn weeks(load: impl Fn(i64, f64) -> f64) -> Series {
+        let mut series = Series::empty(five_minutes(), first());
+        let end = first().plus(42 * DAY);
+        let clock =
+            LocalClock::over(almanac().timezone(), five_minutes().start(first()), five_minutes().end(end));
+        for index in 0..42 * DAY {
+            let local = clock.local_seconds(five_minutes().start(first().plus(index)));
+            let open = (local.div_euclid(86_400) + 3).rem_euclid(7) < 5 && local.rem_euclid(86_400) >= 25_200;
+            let usual = if open { 100.0 + (index % 7) as f64 } else { 0.0 };
+            series.put(first().plus(index), Load::saturating(load(index, usual)));
+        }
+        series
+    }
+
+    fn found(series: &Series, almanac: &Almanac) -> Vec<(i64, Doubt)> {
+        let findings = Findings::of(series, series.end(), almanac, &[]);
+        findings.0.into_iter().map(|(slot, doubt)| (slot.since(first()), doubt)).collect()
+    }
+
+    /// Noon of the third day of the third week.
+    const NOON: i64 = 16 * DAY + 144;
+
+    #[test]
+    fn an_ordinary_history_is_in_no_doubt_on_either_side_of_summer_time() {
+        assert_eq!(found(&weeks(|_, usual| usual), &almanac()), []);
+    }
+
+    #[test]
+    fn a_lonely_spike_is_found_and_one_that_comes_again_is_a_habit() {
+        let spike = |at: i64, usual: f64| if at == NOON { 2_000.0 } else { usual };
+        assert_eq!(found(&weeks(spike), &almanac()), [(NOON, Doubt::Spike)]);
+        let batch = |at: i64, usual: f64| if at == NOON || at == NOON + 13 * DAY { 2_000.0 } else { usual };
+        assert_eq!(found(&weeks(batch), &almanac()), []);
+    }
+
+    #[test]
+    fn what_lasts_or_is_announced_is_no_spike() {
+        let burst = |at: i64, usual: f64| if (NOON..NOON + 3).contains(&at) { 2_000.0 } else { usual };
+        assert_eq!(found(&weeks(burst), &almanac()), []);
+        let spike = |at: i64, usual: f64| if at == NOON { 2_000.0 } else { usual };
+        let event = Event {
+            name: "launch".into(),
+            at: five_minutes().start(first().plus(NOON)),
+            envelope: Envelope { hold: TimeDelta::minutes(5), ..Envelope::default() },
+            uplift: None,
+            peak: None,
+            owner: None,
+            ticket: None,
+            cancelled: false,
+            cut_short: None,
+        };
+        assert_eq!(found(&weeks(spike), &almanac().with_events([event])), []);
+    }
+
+    #[test]
+    fn a_wrapped_counter_is_absurd_and_does_not_hide_a_spike() {
+        let wrapped = |at: i64, usual: f64| match at {
+            NOON => 1.8e19 / 300.0,
+            at if at == NOON + DAY / 8 => 2_000.0,
+            _ => usual,
+        };
+        assert_eq!(
+            found(&weeks(wrapped), &almanac()),
+            [(NOON, Doubt::Absurd), (NOON + DAY / 8, Doubt::Spike)]
+        );
+    }
+
+    #[test]
+    fn zeros_are_an_outage_in_business_hours_alone() {
+        let until = NOON + DAY;
+        let out = |at: i64, usual: f64| if (NOON..until).contains(&at) { 0.0 } else { usual };
+        let found = found(&weeks(out), &almanac());
+        assert!(found.iter().all(|(_, doubt)| *doubt == Doubt::Outage), "{found:?}");
+        // From noon to midnight and from the opening at seven to noon, less what is too near to closed hours to tell.
+        assert_eq!(found.len(), 144 + 60 - 2 * usize::try_from(AROUND).unwrap());
+    }
+
+    #[test]
+    fn a_service_that_is_given_up_is_not_out_for_ever() {
+        let gone = |at: i64, usual: f64| if at >= NOON - DAY * 9 { 0.0 } else { usual };
+        assert_eq!(found(&weeks(gone), &almanac()), []);
+    }
+
+    #[test]
+    fn small_counts_are_their_own_nature() {
+        let counts = |rate: i64| {
+            move |at: i64, _: f64| {
+                let mixed = (at * 2_654_435_761_i64).rem_euclid(1_000_003) * 7_919 % 1_000_003;
+                if mixed * rate / 1_000_003 == 0 { (mixed % 3) as f64 } else { 0.0 }
+            }
+        };
+        for rate in [1, 2, 10, 100, 1_000] {
+            assert_eq!(found(&weeks(counts(rate)), &almanac()), [], "{rate}");
+        }
+    }
+
+    #[test]
+    fn what_is_excluded_is_told_apart_and_slots_it_touches_count_whole() {
+        let step = five_minutes();
+        let from = step.start(first().plus(NOON)) + TimeDelta::seconds(60);
+        let series = weeks(|_, usual| usual);
+        let exclusion = |to| [Exclusion { from, to, why: "load test".into() }];
+        let count = |to| Findings::of(&series, series.end(), &almanac(), &exclusion(to)).0.len();
+        assert_eq!(count(from + TimeDelta::seconds(1)), 1);
+        assert_eq!(count(step.end(first().plus(NOON))), 1);
+        assert_eq!(count(step.end(first().plus(NOON)) + TimeDelta::seconds(1)), 2);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        #[test]
+        fn what_comes_after_the_origin_changes_no_finding(seed in any::<u64>(), back in 1_i64..3_000) {
+            let mut mixed = seed | 1;
+            let mut random = move || { mixed ^= mixed << 13; mixed ^= mixed >> 7; mixed ^= mixed << 17; mixed };
+            let mut series = weeks(|_, usual| usual);
+            for slot in series.grid().slots() {
+                match random() % 4_000 {
+                    0 => series.put(slot, Load::saturating(3_000.0)),
+                    1 => series.put(slot, Load::ZERO),
+                    2 => series.mask(slot),
+                    _ => {}
+                }
+            }
+            let origin = series.end().plus(-back);
+            let known = Findings::of(&series.until(origin), origin, &almanac(), &[]);
+            prop_assert_eq!(Findings::of(&series, origin, &almanac(), &[]), known);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! A fitted base that is shown the newest points without those in doubt.
+
+use std::ops::Range;
+
+use super::Hygiene;
+use crate::forecast::{EventFloor, Fitted, Forecast, Known, Peak};
+use crate::series::Series;
+use crate::time::{Slot, Step, Timestamp};
+use crate::units::{Load, Quantile};
+
+/// How far back a model looks when it forecasts: two days for the newest measurement, and a day before that.
+const LOOKS_BACK_SECONDS: i64 = 3 * 86_400;
+
+/// A fitted base, what it was learned from, and what it is not shown.
+#[derive(Debug)]
+pub(super) struct FittedHygiene {
+    base: Box<dyn Fitted>,
+    step: Step,
+    report: Hygiene,
+    /// Slots that are not shown; in no order, and they may overlap.
+    hidden: Vec<Range<Slot>>,
+}
+
+impl FittedHygiene {
+    pub(super) fn new(
+        base: Box<dyn Fitted>,
+        step: Step,
+        report: Hygiene,
+        hidden: impl Iterator<Item = Range<Slot>>,
+    ) -> Self {
+        Self { base, step, report, hidden: hidden.collect() }
+    }
+
+    /// Asks the base with what it may see of `known`. Nothing is copied while nothing is hidden.
+    fn shown<T>(&self, known: &Known<'_>, ask: impl FnOnce(&Known<'_>) -> T) -> T {
+        let from = known.origin.plus(-(LOOKS_BACK_SECONDS / self.step.seconds()).max(1));
+        let until =
+            known.origin.max(known.live.map_or(known.origin, |live| self.step.slot_of(live.at).next()));
+        let near = |span: &&Range<Slot>| span.start < until && from < span.end;
+        if !self.hidden.iter().any(|span| near(&span)) {
+            return ask(known);
+        }
+        let hides = |slot: Slot| self.hidden.iter().filter(near).any(|span| span.contains(&slot));
+        let from = from.max(known.settled.first());
+        let mut settled = Series::empty(known.settled.step(), from);
+        for slot in (from.0..known.origin.min(known.settled.end()).0).map(Slot) {
+            match known.settled.get(slot).filter(|_| !hides(slot)) {
+                Some(load) => settled.put(slot, load),
+                None => settled.mask(slot),
+            }
+        }
+        let live = known.live.filter(|live| !hides(self.step.slot_of(live.at)));
+        ask(&Known { settled: &settled, origin: known.origin, live })
+    }
+}
+
+impl Fitted for FittedHygiene {
+    fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
+        self.shown(known, |known| self.base.forecast(known, targets, levels))
+    }
+
+    fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {
+        self.shown(known, |known| self.base.event_floor(known, targets))
+    }
+
+    fn peak(
+        &self,
+        known: &Known<'_>,
+        until: Timestamp,
+        levels: &[Quantile],
+        loads: &mut [Load],
+    ) -> Option<Peak> {
+        self.shown(known, |known| self.base.peak(known, until, levels, loads))
+    }
+
+    fn most_seen(&self) -> Option<Load> {
+        self.base.most_seen()
+    }
+
+    fn hygiene(&self) -> Option<&Hygiene> {
+        Some(&self.report)
+    }
+}
