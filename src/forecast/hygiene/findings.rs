@@ -7,8 +7,8 @@ use crate::calendar::{Almanac, DayKind, Outlook};
 use crate::series::Series;
 use crate::time::{LocalClock, Slot, Step, from_epoch_seconds};
 
-/// "The busiest there is": all but this share of what was measured is below it.
-const BUSIEST_SHARE: f64 = 0.005;
+/// "The busiest there is": all but one in so many of what was measured is below it.
+const BUSIEST_ONE_IN: usize = 200;
 
 /// No service grows a thousand-fold over its busiest within a slot; a wrapped counter does, by 10^15 and more.
 const ABSURD_TIMES: f64 = 1_000.0;
@@ -18,7 +18,7 @@ const SPIKE_OVER_BUSIEST: f64 = 2.0;
 const SPIKE_OVER_USUAL: f64 = 8.0;
 
 /// A spike is no longer than this, in slots and in seconds: what lasts longer is demand that somebody has waited for.
-const SPIKE_SLOTS: i64 = 2;
+const SPIKE_SLOTS: usize = 2;
 const SPIKE_SECONDS: i64 = 900;
 
 /// So many weeks before and after a slot tell what is usual there, each with so many slots around the same time.
@@ -90,14 +90,13 @@ impl Findings {
     }
 }
 
-/// The load that all but [`BUSIEST_SHARE`] stay below; 0 without any.
+/// The load that all but one in [`BUSIEST_ONE_IN`] stay below; 0 without any.
 fn busiest(mut loads: Vec<f64>) -> f64 {
     if loads.is_empty() {
         return 0.0;
     }
-    // Rounded down, so that of fewer than 200 slots the largest but one counts and an odd one does not excuse itself.
-    let above = (loads.len() as f64 * BUSIEST_SHARE) as usize + 1;
-    let place = loads.len().saturating_sub(above + 1);
+    // Two more than the share are above it, so that a spike of a short history does not excuse itself.
+    let place = loads.len().saturating_sub(loads.len() / BUSIEST_ONE_IN + SPIKE_SLOTS + 1);
     *loads.select_nth_unstable_by(place, f64::total_cmp).1
 }
 
@@ -147,7 +146,6 @@ impl Past {
 
     /// A slot or two that stand out alone.
     fn spikes(&self, busiest: f64) -> Vec<Slot> {
-        let longest = SPIKE_SLOTS.min(SPIKE_SECONDS / self.step.seconds());
         let high: Vec<Slot> = self
             .slots()
             .filter(|(_, load)| busiest > 0.0 && load / busiest > SPIKE_OVER_BUSIEST)
@@ -155,9 +153,10 @@ impl Past {
             .collect();
         let runs: Vec<Range<Slot>> = high
             .chunk_by(|slot, next| slot.next() == *next)
-            .filter_map(|run| Some(run.first()?.0..run.last()?.0 + 1))
-            .map(|run| Slot(run.start)..Slot(run.end))
-            .filter(|run| run.end.since(run.start) <= longest && self.stands_out(run))
+            .filter(|run| run.len() <= SPIKE_SLOTS)
+            .filter_map(|run| Some(*run.first()?..run.last()?.next()))
+            .filter(|run| run.end.since(run.start) * self.step.seconds() <= SPIKE_SECONDS)
+            .filter(|run| self.stands_out(run))
             .collect();
         let lonely =
             runs.iter().filter(|run| !runs.iter().any(|other| self.same_time(run.start, other.start)));
@@ -190,7 +189,7 @@ impl Past {
     fn outages(&self) -> Vec<Slot> {
         let zeros = self.slots().filter(|(_, load)| *load <= 0.0).map(|(slot, _)| slot);
         let out: Vec<Slot> = zeros.filter(|slot| self.never_zero(*slot) && !self.excused(*slot)).collect();
-        let short = |run: &[Slot]| run.len() <= 2;
+        let short = |run: &[Slot]| run.len() <= SPIKE_SLOTS;
         let runs = || out.chunk_by(|slot, next| slot.next() == *next);
         let blips: usize = runs().filter(|run| short(run)).map(<[Slot]>::len).sum();
         let nature = self.is_nature(blips);
