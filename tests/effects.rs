@@ -10,14 +10,16 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 use proptest::prelude::*;
-use tidetable::calendar::{Almanac, Envelope, Event, Uplift};
+use rayon::prelude::*;
+use tidetable::calendar::{Almanac, Calendar, Envelope, Event, Uplift};
+use tidetable::config::Library;
 use tidetable::decision::{Decision, Evidence, Policy, State, decide};
 use tidetable::forecast::{Fitted, Forecast, Forecaster, Known, Observation, Tide, WithEffects};
 use tidetable::guard::{self, Mode, Rule};
 use tidetable::plan;
 use tidetable::series::Series;
 use tidetable::simulate::Traffic;
-use tidetable::simulate::traffic::{Options, Year};
+use tidetable::simulate::traffic::{Fortnight, Options, Year};
 use tidetable::time::{Slot, Step, Timestamp};
 use tidetable::units::{Load, LoadPerReplica, Quantile, Replicas};
 
@@ -70,15 +72,22 @@ const DECLARED: [(&str, [i64; 3], [f64; 3]); 6] = [
     ("launch", [5, 30, 120], [2.0, 6.0, 12.0]),
 ];
 
-fn thirteen_months() -> (Traffic, Year, Almanac) {
-    let year = Year::thirteen_months(ZONE);
+/// Thirteen months of one generated world, with what its operator has written down: when banks and markets rest, as shipped,
+/// and each effect, declared.
+fn thirteen_months(seed: u64, fortnight: Fortnight) -> (Traffic, Year, Almanac) {
+    let year = Year::thirteen_months(ZONE, fortnight);
     let events = DECLARED.iter().flat_map(|(name, envelope, uplift)| {
         let instants = year.effect(name).unwrap().at.clone();
         instants.into_iter().map(|at| event(name, at, *envelope, Some(*uplift)))
     });
-    let almanac = Almanac::none(ZONE).with_events(events);
-    let traffic = Traffic::new(Options::new(7, ZONE, "2026-06-15".parse().unwrap()).in_year(year.clone()));
+    let almanac = Almanac::none(ZONE).with_calendars(shipped(&["us-fed", "nyse"])).with_events(events);
+    let traffic = Traffic::new(Options::new(seed, ZONE, "2026-06-15".parse().unwrap()).in_year(year.clone()));
     (traffic, year, almanac)
+}
+
+fn shipped(names: &[&str]) -> Vec<Arc<Calendar>> {
+    let library = Library::shipped();
+    names.iter().map(|name| Arc::clone(library.calendar(name).unwrap())).collect()
 }
 
 fn recorded(traffic: &Traffic, step: Step, span: Range<Timestamp>) -> Series {
@@ -117,30 +126,55 @@ impl Recovered {
         }
         Self { uplift, peak }
     }
+
+    /// How far the worse of the two is off, as a part of the truth.
+    fn off(&self) -> f64 {
+        let off = |[found, truth]: [f64; 2]| (found / truth - 1.0).abs();
+        off(self.uplift).max(off(self.peak))
+    }
 }
 
+/// What is off by more than this is missed.
+const NEAR: f64 = 0.15;
+
+/// One in twenty may be missed, by this at most: what eight mornings have in common is known to some percent of demand,
+/// which is three times as many of an uplift of a half.
+const FAR: f64 = 0.2;
+
 #[test]
-fn after_six_occurrences_each_effect_is_recovered_within_15_percent() {
-    let (traffic, year, almanac) = thirteen_months();
+fn after_six_occurrences_effects_are_recovered_within_15_percent_whichever_fridays_are_pay_days() {
     let step = minutes(5);
-    let history = recorded(&traffic, step, at("2025-12-01T05:00:00Z")..at("2026-12-10T05:00:00Z"));
-    let mut missed = Vec::new();
-    for (name, ..) in DECLARED.iter().filter(|(name, ..)| *name != "market open") {
-        for occurrence in [6, 8] {
+    let worlds = [7, 8, 9].into_iter().flat_map(|seed| [(seed, Fortnight::Even), (seed, Fortnight::Odd)]);
+    let worlds: Vec<_> = worlds.collect();
+    let found = worlds.par_iter().flat_map_iter(|(seed, fortnight)| {
+        let (traffic, year, almanac) = thirteen_months(*seed, *fortnight);
+        let history = recorded(&traffic, step, at("2025-12-01T05:00:00Z")..at("2026-12-10T05:00:00Z"));
+        let learned = DECLARED.iter().filter(|(name, ..)| *name != "market open");
+        let asked: Vec<_> = learned.flat_map(|(name, ..)| [(*name, 6), (*name, 8)]).collect();
+        asked.into_iter().map(move |(name, occurrence)| {
             let begin = year.effect(name).unwrap().at[occurrence];
             let origin = step.slot_of(begin - TimeDelta::hours(2));
             let model = fit(almanac.clone(), &history, origin);
             let forecast = forecast(model.as_ref(), &history, origin..origin.plus(150));
             let recovered = Recovered::of(name, begin, &year, &forecast);
-            let near = |[found, truth]: [f64; 2]| (found / truth - 1.0).abs() < 0.15;
-            if !(near(recovered.uplift) && near(recovered.peak)) {
-                missed.push(format!("{name}, {occurrence} seen: {recovered:?}"));
-            }
-        }
-    }
-    assert!(missed.is_empty(), "{missed:#?}");
-    // The bell rings every working day: the week holds it, and declaring it changes nothing.
+            (
+                recovered.off(),
+                format!("seed {seed}, {fortnight:?}: {name}, {occurrence} seen: {recovered:.3?}"),
+            )
+        })
+    });
+    let found: Vec<(f64, String)> = found.collect();
+    let missed: Vec<_> = found.iter().filter(|(off, _)| *off >= NEAR).collect();
+    assert_eq!(found.len(), 60);
+    assert!(20 * missed.len() <= found.len() && missed.iter().all(|(off, _)| *off < FAR), "{missed:#?}");
+}
+
+#[test]
+fn what_every_working_day_brings_is_held_by_the_week() {
+    let (traffic, _, almanac) = thirteen_months(7, Fortnight::Even);
+    let step = minutes(5);
     let tuesday = at("2026-03-10T13:30:00Z");
+    let history = recorded(&traffic, step, tuesday - TimeDelta::weeks(10)..tuesday);
     let origin = step.slot_of(tuesday - TimeDelta::hours(2));
     let model = fit(almanac, &history, origin);
     for row in forecast(model.as_ref(), &history, origin..origin.plus(40)).rows() {

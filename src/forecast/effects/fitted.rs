@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! measured ──÷ lift, as each occurrence stands──▶ base ──× lift, with its spread──▶ quantiles
-//!     └──▶ where a running occurrence stands ──┘         (the largest lift where windows overlap)
+//!     └──▶ where a running occurrence stands ──┘         (of lifts the largest, what takes away on top)
 //! ```
 //!
 //! Dividing the running window by what it was expected to be leaves the base to see only the surprise; that part of the
@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
+use super::company::beside;
 use super::lift::Lift;
 use super::occasion::{Occasion, Sight};
 use super::reach::{Reach, Standing, normal_quantile};
@@ -46,7 +47,17 @@ pub(super) struct FittedEffects {
 /// The windows that matter to one question, each with where it stands.
 struct Standings<'a>(Vec<(&'a Occasion, Standing)>);
 
-/// The lift that is in force, and whose it is.
+/// One effect as it stands between two instants.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    reach: Reach,
+    /// It is expected to add, and not to take away: by the lift of its name, whatever was measured of this occurrence.
+    adds: bool,
+    rising: bool,
+    name: u16,
+}
+
+/// What is in force between two instants, and whose it is most of all.
 #[derive(Debug, Clone, Copy)]
 struct InForce {
     reach: Reach,
@@ -186,6 +197,22 @@ impl Cleaned {
     }
 }
 
+/// All that take away, the lowest of each name.
+fn taken(parts: impl Iterator<Item = Part> + Clone) -> Reach {
+    let taking = parts.clone().enumerate().filter(|(_, part)| !part.adds);
+    let lowest = |place: usize, part: &Part| {
+        parts.clone().enumerate().filter(|(_, other)| !other.adds && other.name == part.name).all(
+            |(other_place, other)| {
+                let order = part.reach.log.total_cmp(&other.reach.log).then(place.cmp(&other_place));
+                order.is_le()
+            },
+        )
+    };
+    taking
+        .filter(|(place, part)| lowest(*place, part))
+        .fold(Reach::default(), |taken, (_, part)| taken.and(&part.reach))
+}
+
 impl FittedEffects {
     /// Every window that touches what is known or asked for, with where it stands.
     fn standings(&self, known: &Known<'_>, end: Slot) -> Standings<'_> {
@@ -216,15 +243,15 @@ impl FittedEffects {
         let slots = self.step.slot_of(occasion.window.from).0..known.origin.0;
         let settled = slots.map(Slot).filter_map(|slot| {
             let (from, until) = (self.step.start(slot), self.step.end(slot));
-            let own = occasion.touches(from, until) && self.is_strongest(occasion, from, until);
             let (usual, load) = (self.usual.load(slot)?, known.settled.load(slot)?);
-            own.then(|| sight(from, until, usual, load))
+            let others = occasion.touches(from, until).then(|| self.beside(occasion, from, until))??;
+            Some(sight(from, until, usual * others.exp(), load))
         });
         let live = known.live.and_then(|live| {
-            let own = occasion.touches(live.at, live.at + TimeDelta::milliseconds(1));
+            let touched = occasion.touches(live.at, live.at + TimeDelta::milliseconds(1));
             let usual = self.usual.load(self.step.slot_of(live.at))?;
-            (own && self.is_strongest(occasion, live.at, live.at))
-                .then(|| sight(live.at, live.at, usual, live.load.get()))
+            let others = touched.then(|| self.beside(occasion, live.at, live.at))??;
+            Some(sight(live.at, live.at, usual * others.exp(), live.load.get()))
         });
         occasion.stand(newest, settled.chain(live))
     }
@@ -245,21 +272,39 @@ impl FittedEffects {
         load / usual
     }
 
-    /// Whether no other window is expected to lift these instants further.
-    fn is_strongest(&self, occasion: &Occasion, from: Timestamp, until: Timestamp) -> bool {
-        let log = |occasion: &Occasion| self.lift(occasion).reach(&occasion.window, from, until).log;
-        let own = log(occasion);
-        self.occasions
+    /// The logarithm of what the others are expected to make of the usual demand between two instants; `None` where this one
+    /// cannot be told from them.
+    fn beside(&self, occasion: &Occasion, from: Timestamp, until: Timestamp) -> Option<f64> {
+        let member = |occasion: &Occasion| {
+            (occasion.name, self.lift(occasion).reach(&occasion.window, from, until).log)
+        };
+        let others = self
+            .occasions
             .iter()
-            .filter(|other| *other != occasion && !other.routine && other.touches(from, until))
-            .all(|other| log(other) <= own)
+            .filter(|other| *other != occasion && !other.routine && other.touches(from, until));
+        beside(member(occasion), others.map(member))
     }
 
     fn lift(&self, occasion: &Occasion) -> &Lift {
         &self.lifts[usize::from(occasion.name)]
     }
 
-    /// The lift in force between two instants: the largest where windows overlap; `None` where there is none.
+    /// Each effect that touches the time between two instants, as it stands.
+    fn parts<'a>(
+        &'a self,
+        standings: &'a Standings<'_>,
+        from: Timestamp,
+        until: Timestamp,
+        usual: Option<f64>,
+    ) -> impl Iterator<Item = Part> + Clone + 'a {
+        standings.touching(from, until).map(move |(occasion, standing)| {
+            let expected = occasion.reach(self.lift(occasion), from, until, usual);
+            let (adds, reach) = (expected.log >= 0.0, expected.seen(*standing, until));
+            Part { reach, adds, rising: standing.rising, name: occasion.name }
+        })
+    }
+
+    /// All that is in force between two instants; `None` where nothing is.
     fn in_force(
         &self,
         standings: &Standings<'_>,
@@ -267,14 +312,15 @@ impl FittedEffects {
         until: Timestamp,
         usual: Option<f64>,
     ) -> Option<InForce> {
-        let touching = standings.touching(from, until).map(|(occasion, standing)| {
-            let reach = occasion.reach(self.lift(occasion), from, until, usual);
-            InForce { reach: reach.seen(*standing, until), rising: standing.rising, name: occasion.name }
-        });
-        touching.max_by(|a, b| a.reach.log.total_cmp(&b.reach.log))
+        let parts = self.parts(standings, from, until, usual);
+        let most = parts.clone().filter(|part| part.adds).max_by(|a, b| a.reach.log.total_cmp(&b.reach.log));
+        let taken = taken(parts.clone());
+        let named = parts.max_by(|a, b| a.reach.log.abs().total_cmp(&b.reach.log.abs()))?;
+        let reach = most.map_or(taken, |most| most.reach.and(&taken));
+        Some(InForce { reach, rising: most.unwrap_or(named).rising, name: named.name })
     }
 
-    /// The quantile of demand between two instants: the largest of the windows that touch them.
+    /// The quantile of demand between two instants: the largest of those that add, with all that take away.
     fn largest(
         &self,
         standings: &Standings<'_>,
@@ -284,14 +330,11 @@ impl FittedEffects {
         quantile: f64,
         z: f64,
     ) -> f64 {
-        standings
-            .touching(from, until)
-            .map(|(occasion, standing)| {
-                let reach =
-                    occasion.reach(self.lift(occasion), from, until, Some(median)).seen(*standing, until);
-                reach.over(median, quantile, z)
-            })
-            .fold(f64::NEG_INFINITY, f64::max)
+        let parts = self.parts(standings, from, until, Some(median));
+        let taken = taken(parts.clone());
+        let adding = parts.filter(|part| part.adds);
+        let most = adding.map(|part| part.reach.and(&taken).over(median, quantile, z)).max_by(f64::total_cmp);
+        most.unwrap_or_else(|| taken.over(median, quantile, z))
     }
 
     /// What is known with every effect divided out.
@@ -338,7 +381,11 @@ impl FittedEffects {
 }
 
 impl Standings<'_> {
-    fn touching(&self, from: Timestamp, until: Timestamp) -> impl Iterator<Item = &(&Occasion, Standing)> {
+    fn touching(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Iterator<Item = &(&Occasion, Standing)> + Clone {
         let until = until.max(from + TimeDelta::milliseconds(1));
         self.0.iter().filter(move |(occasion, _)| !occasion.routine && occasion.touches(from, until))
     }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 
+use super::company::{Member, beside, together};
 use super::fitted::{BEFORE, FittedEffects};
 use super::lift::{Lift, OCCURRENCES, Seen};
 use super::occasion::{Occasion, Sight};
 use super::reach::Standing;
 use super::routine::is_routine;
 use super::usual::Usual;
-use crate::calendar::Window;
+use crate::calendar::{Outlook, Window};
 use crate::forecast::{Cause, Error, Fitted, Forecaster, HORIZON, Known};
 use crate::series::Series;
 use crate::time::{LocalClock, Slot, Step};
@@ -22,8 +23,8 @@ use crate::units::{Load, Quantile};
 /// A window is cut into at most so many bins, none shorter than a step.
 const BINS: i64 = 64;
 
-/// Overlapping windows are told apart by the lifts found so far, this often.
-const ROUNDS: usize = 3;
+/// Overlapping windows are told apart by the lifts found so far, this often, after each was looked at where it is alone.
+const ROUNDS: usize = 4;
 
 /// Share of the mean load that is added before loads are divided.
 const OFFSET_SHARE: f64 = 0.03;
@@ -31,14 +32,23 @@ const OFFSET_SHARE: f64 = 0.03;
 /// How long a window that is over is remembered: as far back as a base may look when it forecasts.
 const REMEMBERED: TimeDelta = TimeDelta::days(70);
 
-/// Learns the lifts of `windows`, and `base` from what is left of `history` without them.
+/// Which slots of a window are learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Those that no other window touches.
+    Alone,
+    /// Those in which it stands out from the others, as far as they are known.
+    Beside,
+}
+
+/// Learns the lifts of the windows of `outlook`, and `base` from what is left of `history` without them.
 ///
 /// # Errors
 /// Those of the base.
 pub(super) fn fit(
     base: &dyn Forecaster,
     timezone: Tz,
-    windows: &[Window],
+    outlook: &Outlook,
     history: &Series,
     origin: Slot,
 ) -> Result<Box<dyn Fitted>, Error> {
@@ -48,9 +58,10 @@ pub(super) fn fit(
         step.start(history.first()) - TimeDelta::days(60),
         step.end(origin) + TimeDelta::days(60),
     );
-    let mut lessons = Lessons::new(windows, history, origin, &clock);
+    let mut lessons = Lessons::new(outlook, history, origin, &clock);
+    lessons.learn(Look::Alone);
     for _ in 0..ROUNDS {
-        lessons.learn();
+        lessons.learn(Look::Beside);
     }
     lessons.stand();
     let cleaned = lessons.cleaned();
@@ -86,7 +97,8 @@ struct Past {
 }
 
 impl<'a> Lessons<'a> {
-    fn new(windows: &[Window], history: &'a Series, origin: Slot, clock: &'a LocalClock) -> Self {
+    fn new(outlook: &Outlook, history: &'a Series, origin: Slot, clock: &'a LocalClock) -> Self {
+        let windows = outlook.windows();
         let step = history.step();
         let offset = OFFSET_SHARE * history.mean(history.first(), origin).unwrap_or(0.0);
         let (causes, names) = names(windows);
@@ -121,6 +133,7 @@ impl<'a> Lessons<'a> {
             history,
             origin,
             clock,
+            outlook,
             covering.map(|occasion| slots(step, &occasion.window)),
             offset,
         );
@@ -161,8 +174,8 @@ impl<'a> Lessons<'a> {
         occasion.window.until <= self.step.start(self.origin)
     }
 
-    /// One round: each name's lift, from the slots in which none is expected to be larger.
-    fn learn(&mut self) {
+    /// One round: each name's lift, beside those of the others as the round before left them.
+    fn learn(&mut self, look: Look) {
         let learned: Vec<Lift> = (0..self.lifts.len())
             .map(|name| {
                 let mut lift = self.lifts[name].clone();
@@ -170,8 +183,9 @@ impl<'a> Lessons<'a> {
                     let occasion = &self.occasions[*index];
                     usize::from(occasion.name) == name && self.is_over(occasion)
                 });
-                let seen: Vec<Seen> =
-                    over.filter_map(|(index, past)| Some(self.seen(index, past.as_ref()?, &lift))).collect();
+                let seen: Vec<Seen> = over
+                    .filter_map(|(index, past)| Some(self.seen(index, past.as_ref()?, &lift, look)))
+                    .collect();
                 lift.learn(&seen);
                 lift
             })
@@ -180,10 +194,10 @@ impl<'a> Lessons<'a> {
     }
 
     /// What was seen of one occurrence, by bin.
-    fn seen(&self, index: usize, past: &Past, lift: &Lift) -> Seen {
+    fn seen(&self, index: usize, past: &Past, lift: &Lift, look: Look) -> Seen {
         let at = self.occasions[index].window.at;
         let mut sums = vec![(0.0, 0.0); lift.len()];
-        for (slot, usual) in self.own_slots(index, past) {
+        for (slot, usual) in self.own_slots(index, past, look) {
             let Some(load) = self.history.load(slot) else { continue };
             let middle = self.step.start(slot) + TimeDelta::milliseconds(500 * self.step.seconds());
             let Some(bin) = lift.bin((middle - at).num_seconds()) else { continue };
@@ -195,24 +209,34 @@ impl<'a> Lessons<'a> {
             .collect()
     }
 
-    /// The slots of a window in which no other is expected to be larger, with what would be usual.
-    fn own_slots<'b>(&'b self, index: usize, past: &'b Past) -> impl Iterator<Item = (Slot, f64)> + 'b {
-        let log = move |index: usize, slot: Slot| {
-            let occasion = &self.occasions[index];
-            let (from, until) = (self.step.start(slot), self.step.end(slot));
-            if occasion.touches(from, until) {
-                self.lifts[usize::from(occasion.name)].reach(&occasion.window, from, until).log
-            } else {
-                f64::NEG_INFINITY
-            }
-        };
+    /// The slots of a window in which it can be seen, with what would be usual there with all others but without it.
+    fn own_slots<'b>(
+        &'b self,
+        index: usize,
+        past: &'b Past,
+        look: Look,
+    ) -> impl Iterator<Item = (Slot, f64)> + 'b {
         let slots = (past.slots.start.0..past.slots.end.0).map(Slot);
         slots.zip(&past.usual).filter_map(move |(slot, usual)| {
             let usual = (*usual)?;
-            let strongest = past.rivals.is_empty()
-                || past.rivals.iter().all(|rival| log(*rival, slot) <= log(index, slot));
-            strongest.then_some((slot, usual))
+            let (from, until) = (self.step.start(slot), self.step.end(slot));
+            let touching = |rival: &&usize| self.occasions[**rival].touches(from, until);
+            let mut rivals = past.rivals.iter().filter(touching).peekable();
+            if rivals.peek().is_none() {
+                return Some((slot, usual));
+            }
+            let member = |index: usize| self.member(&self.occasions[index], slot);
+            let rivals = past.rivals.iter().filter(touching).map(|rival| member(*rival));
+            let others = (look == Look::Beside).then(|| beside(member(index), rivals)).flatten()?;
+            Some((slot, (usual + self.offset) * others.exp() - self.offset))
         })
+    }
+
+    /// A window's name and lift in a slot that it touches.
+    fn member(&self, occasion: &Occasion, slot: Slot) -> Member {
+        let (from, until) = (self.step.start(slot), self.step.end(slot));
+        let lift = &self.lifts[usize::from(occasion.name)];
+        (occasion.name, lift.reach(&occasion.window, from, until).log)
     }
 
     /// Where each occurrence that is over stood among those of its name.
@@ -235,7 +259,7 @@ impl<'a> Lessons<'a> {
         let newest = self.step.start(self.origin).min(occasion.window.until);
         // All of an occurrence that is over counts alike; of one that is not, the newest counts most.
         let over = self.is_over(occasion);
-        let sights = self.own_slots(index, past).filter_map(|(slot, usual)| {
+        let sights = self.own_slots(index, past, Look::Beside).filter_map(|(slot, usual)| {
             let load = self.history.load(slot)?;
             let (from, until) = (self.step.start(slot), self.step.end(slot));
             let expected = occasion.reach(lift, from, until, Some(usual));
@@ -248,9 +272,9 @@ impl<'a> Lessons<'a> {
         occasion.stand(newest, sights)
     }
 
-    /// The history before the origin with every lift divided out, the largest where windows overlap.
+    /// The history before the origin with all that moved it divided out.
     fn cleaned(&self) -> Series {
-        let mut logs: HashMap<Slot, f64> = HashMap::new();
+        let mut members: HashMap<Slot, Vec<Member>> = HashMap::new();
         for occasion in self.occasions.iter().filter(|occasion| !occasion.routine) {
             let slots = slots(self.step, &occasion.window);
             let first = slots.start.max(self.history.first());
@@ -259,13 +283,13 @@ impl<'a> Lessons<'a> {
                 let lift = &self.lifts[usize::from(occasion.name)];
                 let standing = occasion.standing.unwrap_or(Standing::UNSEEN);
                 let log = occasion.reach(lift, from, until, None).seen(standing, until).log;
-                logs.entry(slot).and_modify(|largest| *largest = largest.max(log)).or_insert(log);
+                members.entry(slot).or_default().push((occasion.name, log));
             }
         }
         let mut cleaned = self.history.until(self.origin);
-        for (slot, log) in logs {
+        for (slot, members) in members {
             if let Some(load) = self.history.load(slot) {
-                cleaned.put(slot, Load::saturating(load * (-log).exp()));
+                cleaned.put(slot, Load::saturating(load * (-together(members.into_iter())).exp()));
             }
         }
         cleaned

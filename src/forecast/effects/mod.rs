@@ -3,7 +3,7 @@
 //! ```text
 //! almanac ─▶ windows ─┬─ the week holds them ─▶ left alone ([`routine`])
 //!                     └─ it does not ─▶ what would have been usual there ([`usual`]) ─▶ lift by name ([`lift`])
-//! history ÷ lifts ─▶ base ─▶ forecast × lifts ([`fitted`])
+//! history ÷ lifts ─▶ base ─▶ forecast × lifts ([`fitted`])          overlapping windows: [`company`]
 //! ```
 //!
 //! A pay day must not teach the base that every second Friday is busy, and must be there when the next one comes. So each
@@ -16,6 +16,7 @@
 //!
 //! This module never decides how many pods that is, and an almanac without windows makes it the base itself.
 
+mod company;
 mod fitted;
 mod learning;
 mod lift;
@@ -46,6 +47,6 @@ impl<F: Forecaster> Forecaster for WithEffects<F> {
         if outlook.windows().is_empty() {
             return self.base.fit(history, origin);
         }
-        learning::fit(&self.base, self.almanac.timezone(), outlook.windows(), history, origin)
+        learning::fit(&self.base, self.almanac.timezone(), &outlook, history, origin)
     }
 }

@@ -43,6 +43,16 @@ impl Reach {
         self.log + z * spread.hypot(self.shape)
     }
 
+    /// Two at once, neither of which knows of the other.
+    pub(super) fn and(&self, other: &Self) -> Self {
+        Self {
+            log: self.log + other.log,
+            up: self.up.hypot(other.up),
+            down: self.down.hypot(other.down),
+            shape: self.shape.hypot(other.shape),
+        }
+    }
+
     /// What is left to be unsure of at `at`, when an occurrence has shown itself to stand where `standing` says.
     pub(super) fn seen(&self, standing: Standing, at: Timestamp) -> Self {
         let spread = if standing.z < 0.0 { self.down } else { self.up };

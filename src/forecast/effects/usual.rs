@@ -7,11 +7,15 @@
 //! c(j) = median over d of  y(j − d) · Σ y(k) / Σ y(k − d)       k: a day before the window to a day after it, no effect at k or k − d
 //! ```
 //!
-//! Levels are compared over slots that no effect covers on either side, so hiding the busy hours of a day does not make
-//! the day look calm. Slots from the origin on are not looked at.
+//! Levels are compared over slots that no effect covers on either side, so hiding the busy hours of a day does not make the
+//! day look calm. A holiday is compared with holidays alone, and no other day with one, or the half day before it would look
+//! as calm as the holiday. Slots from the origin on are not looked at.
 
 use std::ops::Range;
 
+use chrono::{NaiveDate, TimeDelta};
+
+use crate::calendar::{DayKind, Outlook};
 use crate::series::Series;
 use crate::time::{LocalClock, Slot, Step};
 
@@ -32,6 +36,9 @@ pub(super) struct Usual<'a> {
     clock: &'a LocalClock,
     /// By slot of the history.
     covered: Vec<bool>,
+    /// By local day, from that of the first slot on.
+    holidays: Vec<bool>,
+    first_day: i64,
     /// Added to both sides before levels are divided.
     offset: f64,
 }
@@ -41,6 +48,7 @@ impl<'a> Usual<'a> {
         history: &'a Series,
         origin: Slot,
         clock: &'a LocalClock,
+        outlook: &Outlook,
         windows: impl IntoIterator<Item = Range<Slot>>,
         offset: f64,
     ) -> Self {
@@ -52,7 +60,14 @@ impl<'a> Usual<'a> {
                 covered[usize::try_from(slot - grid.first.0).unwrap_or(0)] = true;
             }
         }
-        Self { history, origin, clock, covered, offset }
+        let day = |slot: Slot| local_day(clock, history.step(), slot);
+        let first_day = day(grid.first);
+        let is_holiday = |day: i64| {
+            let date = NaiveDate::default().checked_add_signed(TimeDelta::days(day));
+            date.is_some_and(|date| outlook.day(date).kind == DayKind::Holiday)
+        };
+        let holidays = (first_day..=day(grid.end())).map(is_holiday).collect();
+        Self { history, origin, clock, covered, holidays, first_day, offset }
     }
 
     /// What would have been usual in each of `slots`; `None` where no comparable day was measured.
@@ -94,10 +109,22 @@ impl<'a> Usual<'a> {
         if free { self.history.load(slot) } else { None }
     }
 
+    /// The slot at the same local time so many days earlier, where that is the same kind of day.
     fn days_earlier(&self, slot: Slot, days: i64) -> Option<Slot> {
         let step: Step = self.history.step();
-        Some(step.slot_of(self.clock.days_earlier(step.end(slot), days)?))
+        let then = step.slot_of(self.clock.days_earlier(step.end(slot), days)?);
+        (self.is_holiday(slot) == self.is_holiday(then)).then_some(then)
     }
+
+    fn is_holiday(&self, slot: Slot) -> bool {
+        let day = local_day(self.clock, self.history.step(), slot) - self.first_day;
+        usize::try_from(day).ok().and_then(|day| self.holidays.get(day)).is_some_and(|holiday| *holiday)
+    }
+}
+
+/// Days since 1970-01-01 by the wall clock.
+fn local_day(clock: &LocalClock, step: Step, slot: Slot) -> i64 {
+    clock.local_seconds(step.start(slot)).div_euclid(86_400)
 }
 
 fn median(loads: &mut [f64]) -> Option<f64> {

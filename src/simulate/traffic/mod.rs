@@ -19,4 +19,4 @@ pub use observed::SCRAPE_SECONDS;
 pub use options::{Burst, Options, Outage};
 pub use payments::Traffic;
 pub use surge::Surge;
-pub use year::{Effect, Year};
+pub use year::{Effect, Fortnight, Year};

@@ -2,7 +2,7 @@
 //!
 //! The week of this generator knows no holidays and pays on the 15th and the last. A [`Year`] takes the place of that: what
 //! is in it happens, and nothing else. So a forecaster's idea of a pay day can be held against what a pay day really did.
-//! Where two effects overlap the larger one counts.
+//! Where two effects that add demand overlap the larger one counts; what takes demand away multiplies on top.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,15 @@ const HOLIDAYS: [(i32, u32, u32); 13] = [
     (2026, 12, 25),
     (2027, 1, 1),
 ];
+
+/// On which of the Fridays every second one is a pay day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fortnight {
+    /// In phase with Friday, 2 January 2015: 19 June 2026 is one, and banks rest, so it is paid on the 18th.
+    Even,
+    /// A week beside that: 25 December 2026 is one, which is paid on the 24th.
+    Odd,
+}
 
 /// Launches: on any day of the week, at eleven.
 const LAUNCHES: [(i32, u32, u32); 9] = [
@@ -68,9 +77,9 @@ pub struct Year {
 
 impl Year {
     /// December 2025 to December 2026 in the United States, by the wall clock of `zone`: pay days on the 15th and the last
-    /// and on every second Friday, brought forward from weekends and holidays (from 25 to 24 December, say), the opening bell,
+    /// and on every second Friday, brought forward from weekends and holidays (from 19 to 18 June, say), the opening bell,
     /// month ends, half days before holidays, and launches.
-    pub fn thirteen_months(zone: Tz) -> Self {
+    pub fn thirteen_months(zone: Tz, fortnight: Fortnight) -> Self {
         let holidays: Vec<NaiveDate> = HOLIDAYS.iter().filter_map(|date| day(*date)).collect();
         let dates: Vec<NaiveDate> =
             day((2025, 12, 1)).into_iter().flat_map(|first| first.iter_days().take(396)).collect();
@@ -79,8 +88,12 @@ impl Year {
         };
         let previous = |date: NaiveDate| (0..7).map(|back| date - Days::new(back)).find(open).unwrap_or(date);
         let is_last = |date: &NaiveDate| (*date + Days::new(1)).day() == 1;
+        let phase = match fortnight {
+            Fortnight::Even => 1,
+            Fortnight::Odd => 0,
+        };
         let fortnights =
-            |date: &NaiveDate| date.weekday() == Weekday::Fri && date.num_days_from_ce() / 7 % 2 == 0;
+            |date: &NaiveDate| date.weekday() == Weekday::Fri && date.num_days_from_ce() / 7 % 2 == phase;
 
         let semi_monthly =
             dates.iter().filter(|date| date.day() == 15 || is_last(date)).map(|date| previous(*date));
@@ -115,7 +128,9 @@ impl Year {
     /// How many times the demand there would be without any effect there is at `at`.
     pub fn multiple(&self, at: Timestamp) -> f64 {
         let uplifts = self.effects.iter().map(|effect| effect.uplift_at(at));
-        1.0 + uplifts.max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(0.0)
+        let (most, left) = uplifts
+            .fold((0.0_f64, 1.0), |(most, left), uplift| (most.max(uplift), left * (1.0 + uplift.min(0.0))));
+        (1.0 + most) * left
     }
 }
 
@@ -154,20 +169,25 @@ fn day((year, month, day): (i32, u32, u32)) -> Option<NaiveDate> {
 mod tests {
     use super::*;
 
-    fn days(name: &str) -> Vec<String> {
+    fn days(name: &str, fortnight: Fortnight) -> Vec<String> {
         let zone = Tz::America__New_York;
-        let year = Year::thirteen_months(zone);
+        let year = Year::thirteen_months(zone, fortnight);
         let at = &year.effect(name).unwrap().at;
         at.iter().map(|at| at.with_timezone(&zone).date_naive().to_string()).collect()
     }
 
     #[test]
     fn pay_days_are_brought_forward_from_weekends_and_holidays() {
-        let biweekly = days("biweekly pay");
-        assert_eq!(biweekly.len(), 28);
-        // 25 December 2026 is a Friday and a holiday.
-        assert!(biweekly.contains(&"2026-12-24".into()) && !biweekly.contains(&"2026-12-25".into()));
-        let semi_monthly = days("semi-monthly pay");
+        for (fortnight, due, paid) in [
+            (Fortnight::Even, "2026-06-19", "2026-06-18"),
+            (Fortnight::Even, "2026-07-03", "2026-07-02"),
+            (Fortnight::Odd, "2026-12-25", "2026-12-24"),
+        ] {
+            let biweekly = days("biweekly pay", fortnight);
+            assert!(biweekly.len() >= 28, "{}", biweekly.len());
+            assert!(biweekly.contains(&paid.into()) && !biweekly.contains(&due.into()), "{due}");
+        }
+        let semi_monthly = days("semi-monthly pay", Fortnight::Even);
         // 15 February is a Sunday before a holiday, 31 May a Sunday, 31 October a Saturday.
         for paid in ["2026-02-13", "2026-05-29", "2026-10-30"] {
             assert!(semi_monthly.contains(&paid.into()), "{paid}");
@@ -177,22 +197,24 @@ mod tests {
 
     #[test]
     fn the_market_is_closed_on_holidays_and_half_days_come_before_them() {
-        assert!(!days("market open").contains(&"2026-11-26".into()));
-        assert!(days("half day").contains(&"2026-11-25".into()));
+        assert!(!days("market open", Fortnight::Even).contains(&"2026-11-26".into()));
+        let half_days = days("half day", Fortnight::Even);
+        assert!(half_days.contains(&"2026-11-25".into()));
         // The day before 1 January 2026; 25 May is a Monday, so the Friday before.
-        assert!(
-            days("half day").contains(&"2025-12-31".into())
-                && days("half day").contains(&"2026-05-22".into())
-        );
+        assert!(half_days.contains(&"2025-12-31".into()) && half_days.contains(&"2026-05-22".into()));
     }
 
     #[test]
-    fn of_two_effects_the_larger_counts() {
-        let year = Year::thirteen_months(Tz::America__New_York);
+    fn of_two_that_add_the_larger_counts_and_what_takes_away_multiplies_on_top() {
+        let year = Year::thirteen_months(Tz::America__New_York, Fortnight::Odd);
         // 15 May 2026: both kinds of pay day; at half past eight the biweekly one is in full force.
         let early = "2026-05-15T12:30:00Z".parse().unwrap();
         assert!((year.multiple(early) - 1.6).abs() < 1e-9);
         let half = "2026-11-25T20:00:00Z".parse().unwrap();
-        assert!((year.multiple(half) - 0.6).abs() < 1e-9);
+        assert!((year.multiple(half) - 0.6).abs() < 1e-6);
+        // 24 December 2026 is a pay day and a half day; an hour after one the wave of the morning is ebbing.
+        let both = "2026-12-24T19:00:00Z".parse().unwrap();
+        let pay = year.effect("biweekly pay").unwrap().uplift_at(both);
+        assert!(pay > 0.03 && (year.multiple(both) - (1.0 + pay) * 0.6).abs() < 1e-9);
     }
 }
