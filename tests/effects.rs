@@ -311,6 +311,11 @@ struct Launch {
 }
 
 fn launch(multiple: f64, seen_minutes: i64, mode: Mode) -> (Launch, Policy) {
+    launch_grown_in(2.0, multiple, seen_minutes, mode)
+}
+
+/// The same, grown in so many minutes where five were declared.
+fn launch_grown_in(grown_minutes: f64, multiple: f64, seen_minutes: i64, mode: Mode) -> (Launch, Policy) {
     let traffic = Traffic::new(Options::new(7, ZONE, "2026-11-25".parse().unwrap()));
     let begin = at("2026-11-25T14:00:00Z");
     let now = begin + TimeDelta::minutes(seen_minutes);
@@ -320,7 +325,7 @@ fn launch(multiple: f64, seen_minutes: i64, mode: Mode) -> (Launch, Policy) {
     let model =
         fit(Almanac::none(ZONE).with_events([declared]), &history, step.slot_of(begin - TimeDelta::hours(3)));
     for slot in (step.slot_of(begin).next().0..history.end().0).map(Slot) {
-        let grown = ((step.end(slot) - begin).num_minutes() as f64 / 2.0).min(1.0);
+        let grown = ((step.end(slot) - begin).num_minutes() as f64 / grown_minutes).min(1.0);
         let load = history.load(slot).unwrap() * (1.0 + (multiple - 1.0) * grown);
         history.put(slot, Load::saturating(load));
     }
@@ -387,12 +392,30 @@ fn before_a_launch_pods_for_its_upper_bound_are_asked_for_in_shadow_too() {
 
 #[test]
 fn a_launch_that_is_larger_than_declared_raises_the_rest_of_itself_within_two_minutes() {
-    let early = launch(20.0, 2, Mode::Active).0.ahead();
-    assert!(early[1] > 20.0, "two minutes in, still in the ramp that was declared: {early:?}");
-    // One that came faster than declared looks larger until it should be there in full; then it is what it is.
+    let [median, upper] = launch(20.0, 2, Mode::Active).0.ahead();
+    assert!(upper > 20.0, "two minutes in, still in the ramp that was declared: {upper}");
+    assert!(median < 20.0 && upper < 1.5 * 20.0, "it is not larger for having come early: {median}, {upper}");
+    // Once it should be there in full it is what it is.
     let [median, upper] = launch(20.0, 8, Mode::Active).0.ahead();
     assert!((16.0..25.0).contains(&median), "{median}");
     assert!(upper > 18.0 && upper < 1.6 * median, "{upper} over {median}");
+}
+
+#[test]
+fn a_launch_that_comes_faster_than_declared_is_not_taken_for_a_larger_one() {
+    for seen in 1..=10 {
+        let [median, upper] = launch(6.0, seen, Mode::Active).0.ahead();
+        assert!((5.5..8.5).contains(&median) && upper < 18.0, "{median}, {upper} after {seen} minutes");
+    }
+}
+
+#[test]
+fn the_upper_bound_of_a_launch_that_grows_to_more_than_declared_stays_two_minutes_ahead_of_it() {
+    for seen in 2..=5_i64 {
+        let [_, upper] = launch_grown_in(5.0, 20.0, seen, Mode::Active).0.ahead();
+        let in_two_minutes = 1.0 + 19.0 * ((seen + 2).min(5) as f64 / 5.0);
+        assert!(upper > 0.97 * in_two_minutes, "{upper} for {in_two_minutes} after {seen} minutes");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub(super) type Member = (u16, f64);
 /// L: the logarithm of what all of them make of the usual demand.
 pub(super) fn together(members: impl Iterator<Item = Member> + Clone) -> f64 {
     let most = members.clone().fold(0.0_f64, |most, (_, log)| most.max(log));
-    most + left(members)
+    most + left(&members)
 }
 
 /// What others make of the usual demand on which `own` is seen to work; `None` where it cannot be seen, because another one
@@ -23,14 +23,14 @@ pub(super) fn beside(own: Member, others: impl Iterator<Item = Member> + Clone) 
     let (name, log) = own;
     let most = others.clone().fold(0.0_f64, |most, (_, log)| most.max(log));
     if log >= 0.0 {
-        return (most <= log).then(|| left(others));
+        return (most <= log).then(|| left(&others));
     }
     let hidden = others.clone().any(|(other, lower)| other == name && lower < log);
-    (!hidden).then(|| most + left(others.filter(move |(other, _)| *other != name)))
+    (!hidden).then(|| most + left(&others.filter(move |(other, _)| *other != name)))
 }
 
 /// Σ min (0, lᵢ), each name once.
-fn left(members: impl Iterator<Item = Member> + Clone) -> f64 {
+fn left(members: &(impl Iterator<Item = Member> + Clone)) -> f64 {
     let lowest = |place: usize, (name, log): Member| {
         members.clone().enumerate().all(|(other_place, (other, other_log))| {
             other != name

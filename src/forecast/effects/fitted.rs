@@ -53,27 +53,40 @@ struct Part {
     reach: Reach,
     /// It is expected to add, and not to take away: by the lift of its name, whatever was measured of this occurrence.
     adds: bool,
-    rising: bool,
+    /// What it is once it has grown, while it grows.
+    growing: Option<Growing>,
     name: u16,
+}
+
+/// An effect that has begun and need not be there in full yet.
+#[derive(Debug, Clone, Copy)]
+struct Growing {
+    /// What it was expected to be, before anything was seen of it.
+    expected: Reach,
+    /// The logarithm of its multiple when it has grown, as it stands.
+    full: f64,
 }
 
 /// What is in force between two instants, and whose it is most of all.
 #[derive(Debug, Clone, Copy)]
 struct InForce {
     reach: Reach,
-    rising: bool,
+    growing: Option<Growing>,
     name: u16,
 }
 
 impl InForce {
     /// A measured load without the lift, where `usual` is what would be usual.
     ///
-    /// While an effect rises, less than expected is no news: it may be late, and a base that saw demand collapse would take
-    /// away what stands ready for it.
+    /// While an effect grows, less than expected is no news: it may be late, and a base that saw demand collapse would take
+    /// away what stands ready for it. More than expected is news only as far as it is more than the whole effect: a base that
+    /// saw demand surge would have it grow by the rest of the effect once more.
     fn divide_out(&self, load: f64, usual: Option<f64>) -> Load {
         let divided = load * (-self.reach.log).exp();
-        let late = usual.filter(|_| self.rising).map_or(0.0, |usual| usual.min(load));
-        Load::saturating(divided.max(late))
+        let (Some(growing), Some(usual)) = (self.growing, usual) else { return Load::saturating(divided) };
+        let beyond = load * (-growing.full.max(self.reach.log)).exp();
+        let early = divided.min(usual.max(beyond));
+        Load::saturating(early.max(usual.min(load)))
     }
 }
 
@@ -198,7 +211,7 @@ impl Cleaned {
 }
 
 /// All that take away, the lowest of each name.
-fn taken(parts: impl Iterator<Item = Part> + Clone) -> Reach {
+fn taken(parts: &(impl Iterator<Item = Part> + Clone)) -> Reach {
     let taking = parts.clone().enumerate().filter(|(_, part)| !part.adds);
     let lowest = |place: usize, part: &Part| {
         parts.clone().enumerate().filter(|(_, other)| !other.adds && other.name == part.name).all(
@@ -232,13 +245,14 @@ impl FittedEffects {
             return Standing::UNSEEN;
         }
         let level = self.level(occasion, known.settled, known.origin);
+        let full = occasion.full(self.lift(occasion)).log;
         let sight = |from: Timestamp, until: Timestamp, usual: f64, load: f64| {
             let faded =
                 0.5_f64.powf((until - occasion.window.from).as_seconds_f64() / LEVEL_HALF_LIFE_SECONDS);
             let usual = usual * level.powf(faded);
             let expected = occasion.reach(&self.lifts[usize::from(occasion.name)], from, until, Some(usual));
             let log = ((load + self.offset) / (usual + self.offset)).ln();
-            Sight { age: newest - until, log, expected }
+            Sight { age: newest - until, log, expected, full }
         };
         let slots = self.step.slot_of(occasion.window.from).0..known.origin.0;
         let settled = slots.map(Slot).filter_map(|slot| {
@@ -300,7 +314,11 @@ impl FittedEffects {
         standings.touching(from, until).map(move |(occasion, standing)| {
             let expected = occasion.reach(self.lift(occasion), from, until, usual);
             let (adds, reach) = (expected.log >= 0.0, expected.seen(*standing, until));
-            Part { reach, adds, rising: standing.rising, name: occasion.name }
+            let growing = standing.rising.then(|| {
+                let full = occasion.full(self.lift(occasion)).seen(*standing, until).log;
+                Growing { expected, full }
+            });
+            Part { reach, adds, growing, name: occasion.name }
         })
     }
 
@@ -314,10 +332,10 @@ impl FittedEffects {
     ) -> Option<InForce> {
         let parts = self.parts(standings, from, until, usual);
         let most = parts.clone().filter(|part| part.adds).max_by(|a, b| a.reach.log.total_cmp(&b.reach.log));
-        let taken = taken(parts.clone());
+        let taken = taken(&parts);
         let named = parts.max_by(|a, b| a.reach.log.abs().total_cmp(&b.reach.log.abs()))?;
         let reach = most.map_or(taken, |most| most.reach.and(&taken));
-        Some(InForce { reach, rising: most.unwrap_or(named).rising, name: named.name })
+        Some(InForce { reach, growing: most.unwrap_or(named).growing, name: named.name })
     }
 
     /// The quantile of demand between two instants: the largest of those that add, with all that take away.
@@ -331,9 +349,12 @@ impl FittedEffects {
         z: f64,
     ) -> f64 {
         let parts = self.parts(standings, from, until, Some(median));
-        let taken = taken(parts.clone());
+        let taken = taken(&parts);
         let adding = parts.filter(|part| part.adds);
-        let most = adding.map(|part| part.reach.and(&taken).over(median, quantile, z)).max_by(f64::total_cmp);
+        // While it grows, nothing that was seen of it takes away from what was expected.
+        let either = adding.flat_map(|part| [Some(part.reach), part.growing.map(|growing| growing.expected)]);
+        let each = either.flatten().map(|reach| reach.and(&taken).over(median, quantile, z));
+        let most = each.max_by(f64::total_cmp);
         most.unwrap_or_else(|| taken.over(median, quantile, z))
     }
 
@@ -376,7 +397,9 @@ impl FittedEffects {
             let declared = self.lift(event).reach(&event.window, from, until);
             return z * declared.up;
         }
-        event.reach(self.lift(event), from, until, Some(usual)).seen(standing, until).log_at(z)
+        let expected = event.reach(self.lift(event), from, until, Some(usual));
+        let log = expected.seen(standing, until).log_at(z);
+        if standing.rising { log.max(expected.log_at(z)) } else { log }
     }
 }
 

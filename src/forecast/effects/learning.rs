@@ -259,13 +259,14 @@ impl<'a> Lessons<'a> {
         let newest = self.step.start(self.origin).min(occasion.window.until);
         // All of an occurrence that is over counts alike; of one that is not, the newest counts most.
         let over = self.is_over(occasion);
+        let full = occasion.full(lift).log;
         let sights = self.own_slots(index, past, Look::Beside).filter_map(|(slot, usual)| {
             let load = self.history.load(slot)?;
             let (from, until) = (self.step.start(slot), self.step.end(slot));
             let expected = occasion.reach(lift, from, until, Some(usual));
             let log = ((load + self.offset) / (usual + self.offset)).ln();
             let age = if over { TimeDelta::zero() } else { newest - until };
-            Some(Sight { age, log, expected })
+            Some(Sight { age, log, expected, full })
         });
         let newest =
             if over { occasion.window.until.max(occasion.window.full + TimeDelta::hours(1)) } else { newest };

@@ -20,6 +20,10 @@ use crate::time::Timestamp;
 /// ε: how far a few minutes of ordinary demand lie from what was expected of them.
 const NOISE: f64 = 0.08;
 
+/// How far an effect that grows may be ahead of its time, as a part of the growth, in the logarithm, that is still to come.
+/// A launch that is there in two minutes instead of five is not three times as large.
+const HASTE: f64 = 0.5;
+
 /// An effect that is late by so much has not failed.
 const GRACE: TimeDelta = TimeDelta::minutes(2);
 
@@ -52,6 +56,8 @@ pub(super) struct Sight {
     pub(super) log: f64,
     /// The lift that was expected.
     pub(super) expected: Reach,
+    /// The logarithm of the lift that was expected once it is there in full.
+    pub(super) full: f64,
 }
 
 impl Occasion {
@@ -75,6 +81,11 @@ impl Occasion {
         }
     }
 
+    /// The lift that is expected when it has grown, as a multiple.
+    pub(super) fn full(&self, lift: &Lift) -> Reach {
+        lift.reach(&self.window, self.window.full, self.window.full)
+    }
+
     /// Where it stands, by what was seen of it until `newest`.
     ///
     /// Less than expected is believed only once the effect should be there in full: one that is late by some minutes is
@@ -87,10 +98,11 @@ impl Occasion {
         // Once it should be there in full, how fast it came says nothing any more.
         let sights = sights.filter(|sight| rising || newest - sight.age >= self.window.full);
         let mut sums = [0.0; 5];
-        for Sight { age, log, expected } in sights {
+        for Sight { age, log, expected, full } in sights {
             let weight = 0.5_f64.powf(age.as_seconds_f64() / half_life);
             let informed = weight * (0.5 * (expected.up + expected.down)).powi(2);
-            let noise = weight * (NOISE * NOISE + expected.shape * expected.shape);
+            let haste = if rising { HASTE * (full - expected.log) } else { 0.0 };
+            let noise = weight * (NOISE * NOISE + expected.shape * expected.shape + haste * haste);
             let parts = [log - expected.log, expected.up, expected.down].map(|part| informed * part);
             let parts = [parts[0], parts[1], parts[2], informed, noise];
             sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
@@ -104,7 +116,14 @@ impl Occasion {
         let z = (believed * away / spread).clamp(LOWEST, HIGHEST);
         let newest_of_it = (newest < self.window.until).then_some(newest);
         if rising {
-            return Standing { z: z.max(0.0), rising: true, ..Standing::UNSEEN };
+            // What was seen of it says nothing of the part that is still to grow.
+            let grown = self.window.share(newest);
+            return Standing {
+                z: z.max(0.0),
+                left: (1.0 - believed * grown).sqrt(),
+                rising: true,
+                newest: None,
+            };
         }
         Standing { z, left: (1.0 - believed).sqrt(), newest: newest_of_it, rising: false }
     }
