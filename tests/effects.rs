@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use tidetable::calendar::{Almanac, Calendar, Envelope, Event, Uplift};
 use tidetable::config::Library;
 use tidetable::decision::{Decision, Evidence, Policy, State, decide};
-use tidetable::forecast::{Fitted, Forecast, Forecaster, Known, Observation, Tide, WithEffects};
+use tidetable::forecast::{Fitted, Forecast, Forecaster, Known, Observation, Tide, WithEffects, forecaster};
 use tidetable::guard::{self, Mode, Rule};
 use tidetable::plan;
 use tidetable::series::Series;
@@ -182,6 +182,31 @@ fn what_every_working_day_brings_is_held_by_the_week() {
         assert!((row.loads[1] / truth - 1.0).abs() < 0.15, "{:?}: {} for {truth}", row.slot, row.loads[1]);
         assert_eq!(row.components.cause, None);
     }
+}
+
+#[test]
+fn a_shipped_pay_day_that_is_brought_forward_is_expected_on_the_day_before() {
+    let (traffic, year, _) = thirteen_months(7, Fortnight::Even);
+    let names = ["us-fed", "nyse", "us-payroll-biweekly-a", "us-payroll-semi-monthly"];
+    let almanac = Almanac::none(ZONE).with_calendars(shipped(&names));
+    let step = minutes(5);
+    // Juneteenth of 2026 is a Friday on which banks rest.
+    let thursday = at("2026-06-18T04:00:00Z");
+    let history = recorded(&traffic, step, at("2025-12-01T05:00:00Z")..thursday);
+    let origin = history.end();
+    let model = forecaster(&almanac).fit(&history, origin).unwrap();
+    let forecast = forecast(model.as_ref(), &history, origin..origin.plus(2 * 288));
+    let at_eight = |day: &str| {
+        let slot = step.slot_of(at(&format!("{day}T12:30:00Z")));
+        let row = forecast.rows().find(|row| row.slot == slot).unwrap();
+        let cause = forecast.cause(&row.components).map(|cause| cause.name.to_string());
+        (row.loads[1] / (row.loads[1] - row.components.effect), cause, year.multiple(step.end(slot)))
+    };
+    let (paid, cause, truth) = at_eight("2026-06-18");
+    assert_eq!(cause.as_deref(), Some("us-payroll-biweekly-a"));
+    assert!(((paid - 1.0) / (truth - 1.0) - 1.0).abs() < NEAR, "{paid} for {truth}");
+    let (rest, _, truth) = at_eight("2026-06-19");
+    assert!((rest - truth).abs() < 0.1, "{rest} for {truth}");
 }
 
 /// Six plain weeks of traffic at five minutes, until Thursday, 26 November 2026, noon UTC.
