@@ -12,9 +12,9 @@
 pub(super) type Member = (u16, f64);
 
 /// L: the logarithm of what all of them make of the usual demand.
-pub(super) fn together(members: impl Iterator<Item = Member> + Clone) -> f64 {
+pub(super) fn together(members: &(impl Iterator<Item = Member> + Clone)) -> f64 {
     let most = members.clone().fold(0.0_f64, |most, (_, log)| most.max(log));
-    most + left(&members)
+    most + left(members)
 }
 
 /// What others make of the usual demand on which `own` is seen to work; `None` where it cannot be seen, because another one
@@ -53,10 +53,10 @@ mod tests {
 
     #[test]
     fn of_those_that_add_the_largest_counts_and_what_takes_away_comes_on_top() {
-        near(together([(0, 0.5), (1, 0.3)].into_iter()), 0.5);
-        near(together([(0, 0.5), (1, -0.4), (2, -0.1)].into_iter()), 0.0);
-        near(together([(1, -0.4), (1, -0.4), (1, -0.3)].into_iter()), -0.4);
-        near(together([].into_iter()), 0.0);
+        near(together(&[(0, 0.5), (1, 0.3)].into_iter()), 0.5);
+        near(together(&[(0, 0.5), (1, -0.4), (2, -0.1)].into_iter()), 0.0);
+        near(together(&[(1, -0.4), (1, -0.4), (1, -0.3)].into_iter()), -0.4);
+        near(together(&[].into_iter()), 0.0);
     }
 
     #[test]

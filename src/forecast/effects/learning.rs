@@ -290,7 +290,7 @@ impl<'a> Lessons<'a> {
         let mut cleaned = self.history.until(self.origin);
         for (slot, members) in members {
             if let Some(load) = self.history.load(slot) {
-                cleaned.put(slot, Load::saturating(load * (-together(members.into_iter())).exp()));
+                cleaned.put(slot, Load::saturating(load * (-together(&members.into_iter())).exp()));
             }
         }
         cleaned
