@@ -35,6 +35,10 @@ const WARM_STEPS: usize = 2;
 /// Weeks of the past that are replayed.
 pub(super) const REPLAYED_WEEKS: usize = 9;
 
+/// What is replayed was forecast by somebody who knew at least this many days of history, and up to a fortnight where there
+/// are more: how a service that began yesterday was missed says nothing of how one that is five weeks old will be.
+const KNOWN_DAYS: (usize, usize) = (1, 14);
+
 /// Share of L and N before their errors are known, and the power of the errors.
 const BELIEF: [f64; 2] = [3.0, 1.0];
 const BELIEF_POWER: i32 = 4;
@@ -94,12 +98,16 @@ impl Day {
         let lattice = usual.lattice;
         let lessons = Lessons::collect(usual);
         let week = lattice.wall.week();
+        let replayable = replayable(lattice);
         let mut experts = Experts::new();
         let mut past = Vec::with_capacity(REPLAYED_WEEKS);
         // Errors of each replayed week, the newest last.
         let mut errors: Vec<[f64; 2]> = Vec::with_capacity(REPLAYED_WEEKS);
         for weeks in (0..=REPLAYED_WEEKS).rev() {
             let Some(origin) = lattice.origin.checked_sub(weeks * week) else { continue };
+            if weeks > 0 && origin < replayable {
+                continue;
+            }
             let warm = !past.is_empty();
             lessons.teach(&mut experts, lattice, origin, warm);
             experts.share = share(&errors);
@@ -121,6 +129,14 @@ impl Day {
     pub(super) fn replayed_from(&self) -> Option<usize> {
         self.past.first().map(|(origin, _)| *origin)
     }
+}
+
+/// The first origin with enough behind it for its forecast to be held against today's.
+fn replayable(lattice: &Lattice) -> usize {
+    let (least, most) = (KNOWN_DAYS.0 * lattice.wall.day, KNOWN_DAYS.1 * lattice.wall.day);
+    let begun = lattice.begun();
+    let spare = (lattice.origin - begun).saturating_sub(lattice.wall.week());
+    begun + (spare / 2).clamp(least, most)
 }
 
 /// Share of L after these weekly errors, of which four count.
@@ -156,7 +172,10 @@ impl Lessons {
             l: Rows::new(FEATURES, span * each),
             n: Rows::new(CANDIDATES, span * each),
         };
-        let first = lattice.origin.saturating_sub(span * hop);
+        // On the first day there is nothing yet to be moved by what happens.
+        let learnable = lattice.begun() + wall.day;
+        let behind = lattice.origin.saturating_sub(learnable).min(span * hop) / hop * hop;
+        let first = lattice.origin - behind;
         for (turn, origin) in (first..lattice.origin).step_by(hop).enumerate() {
             let present = Present::of(Seen::at(usual, origin));
             for piece in 0..each {

@@ -193,6 +193,11 @@ impl Lattice {
         }
     }
 
+    /// The first measured cell; the origin where there is none.
+    pub(super) fn begun(&self) -> usize {
+        self.known.iter().position(|known| *known).unwrap_or(self.origin).min(self.origin)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.loads.len()
     }
