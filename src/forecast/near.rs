@@ -6,7 +6,7 @@
 //! * **last**, the newest load: wakes up where there is no profile;
 //! * **D** itself.
 //!
-//! What they would have said is replayed: each fortnight is forecast with coefficients and shares learned before it, and
+//! What they would have said is replayed: each week is forecast with coefficients and shares learned before it, and
 //! those errors give the quantiles: the mean of three answers, as in [`super::spread`].
 
 use std::f64::consts::TAU;
@@ -41,8 +41,8 @@ const HALF_DAYS: f64 = 21.0;
 const SIZE_HALF_DAYS: f64 = 28.0;
 
 /// Stretches of past that are replayed, and how long each is.
-const REPLAYS: i64 = 3;
-const REPLAY_DAYS: i64 = 14;
+const REPLAYS: i64 = 6;
+const REPLAY_DAYS: i64 = 7;
 
 /// Fewer rows than this teach nothing.
 const ENOUGH: usize = 50;
