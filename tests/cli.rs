@@ -350,10 +350,10 @@ fn what_is_wrong_with_a_forecast_is_said_with_a_remedy() {
         .with("nameless.csv", "2026-03-02T00:00:00Z,1\n")
         .with("garbage.csv", "timestamp,value\n2026-03-02T00:00:00Z,1\nhello\n")
         .with("many.csv", "timestamp,value\n2026-03-02T00:00:00Z,1\n2026-03-02T00:05:00Z,many\n")
-        .with("short.csv", csv(3 * 288, 5, daily))
+        .with("short.csv", csv(228, 5, daily))
         .with("nothing.csv", "origin\n")
         .with("soon.csv", "origin\nsoon\n")
-        .with("early.csv", "origin\n2026-03-05T00:00:00Z\n")
+        .with("early.csv", "origin\n2026-03-02T12:00:00Z\n")
         .with("before.csv", "origin\n2020-01-01T00:00:00Z\n")
         .with("late.csv", "origin\n2026-05-05T00:00:00Z\n")
         .with("holed.csv", csv(ROWS, 5, |row| if row < 7000 { daily(row) } else { f64::NAN }));
@@ -414,7 +414,7 @@ fn an_output_that_cannot_be_written_is_said_before_the_work() {
 
 #[test]
 fn a_forecast_that_fails_leaves_what_was_there() {
-    let folder = Folder::with_load().with("out.csv", "yesterday's").with_origins(["2026-03-05T00:00:00Z"]);
+    let folder = Folder::with_load().with("out.csv", "yesterday's").with_origins(["2026-03-02T12:00:00Z"]);
     folder.refused("forecast --input load.csv --origins origins.csv --output out.csv");
     assert_eq!(fs::read_to_string(folder.path("out.csv")).unwrap(), "yesterday's");
     assert_eq!(folder.names(), ["load.csv", "origins.csv", "out.csv"]);
