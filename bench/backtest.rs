@@ -86,6 +86,7 @@ fn timed(recorded: &Series, begin: Timestamp, end: Timestamp, days: i64) -> (Out
         &Setup {
             target: &Arc::from("payments-api"),
             policy: &policy,
+            tolerance: guard::Tolerance::default(),
             zone: ZONE,
             settle_lag: Duration::from_secs(120),
             memory: Duration::from_secs(3 * 86_400),

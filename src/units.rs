@@ -142,8 +142,8 @@ impl Quantile {
     /// What a plan is read at while measurements are missing: one step more careful than any sane default.
     pub const P99: Self = Self(0.99);
 
-    /// What demand exceeds a few times a day of quarter minutes: beyond it is a surge. At 0.99 noise would surge every
-    /// half hour, and what it seems to rise to cost a third more replica-hours on a clean day.
+    /// What demand exceeds a few times a day of quarter minutes: beyond it is a surge. At 0.99 one in a hundred
+    /// would be, every half hour, for no more than noise.
     pub const UNLIKELY: Self = Self(0.999);
 
     /// Checks a level from outside.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 use tidetable::config::{self, Auth, Config, Error};
+use tidetable::guard;
+use tidetable::plan;
 
 const PAYMENTS: &str = include_str!("data/config/payments.yaml");
 const MISTAKES: &str = include_str!("data/config/mistakes.yaml");
@@ -84,6 +86,27 @@ fn a_file_that_is_not_yaml_has_one_complaint_with_its_line() {
 }
 
 #[test]
+fn how_the_hpa_scales_is_read_and_written_as_it_is_given() {
+    let given = "timezone: UTC
+    floor: hold
+    tolerance: headroom
+    hpaTolerance: 0.2
+    growth: { podsPerMinute: 30, scaleUp: { selectPolicy: Min, policies: [{ type: Pods, value: 4, periodSeconds: 60 }] } }";
+    let config = parse(&smallest_with("timezone: UTC", given));
+    let target = &config.targets[0];
+    assert_eq!(target.policy.guard.floor, guard::Floor::Hold);
+    assert_eq!(
+        target.tolerance,
+        guard::Tolerance { mode: guard::tolerance::Mode::Headroom, up: 0.2, down: 0.2 }
+    );
+    let four_a_minute =
+        plan::ScaleUpPolicy { unit: plan::Unit::Pods, amount: 4, period: Duration::from_secs(60) };
+    let scale_up = plan::ScaleUp::Policies { select: plan::Select::Min, policies: vec![four_a_minute] };
+    assert_eq!(target.policy.plan.growth, plan::Growth { scale_up, pods_per_minute: Some(30.0) });
+    assert_eq!(parse(&config.effective()).targets, config.targets);
+}
+
+#[test]
 fn a_file_that_says_nothing_is_told_what_it_needs() {
     assert_snapshot!(
         "nothing_said",
@@ -133,6 +156,16 @@ fn each_value_has_its_own_remedy() {
         ("timezone: UTC", "timezone: UTC\n    objective: { quantile: 0.9, underCost: 40 }"),
         ("timezone: UTC", "timezone: UTC\n    staleAfter: 5s"),
         ("timezone: UTC", "timezone: UTC\n    mode: auto"),
+        ("timezone: UTC", "timezone: UTC\n    floor: none"),
+        ("timezone: UTC", "timezone: UTC\n    tolerance: deadband"),
+        ("timezone: UTC", "timezone: UTC\n    tolerance: headroom\n    hpaTolerance: 10"),
+        ("timezone: UTC", "timezone: UTC\n    hpaTolerance: 0.1"),
+        ("timezone: UTC", "timezone: UTC\n    growth: { podsPerMinute: 0 }"),
+        ("timezone: UTC", "timezone: UTC\n    growth: { scaleUp: { selectPolicy: Disabled, policies: [] } }"),
+        (
+            "timezone: UTC",
+            "timezone: UTC\n    growth: { scaleUp: { policies: [{ type: Pods, value: 0, periodSeconds: 3600 }, { type: Pods }] } }",
+        ),
         ("targets:", "server: { grpc: '0.0.0.0:8080' }\ntargets:"),
         ("targets:", "server: { grpc: 'unix://run/grpc.sock' }\ntargets:"),
         ("targets:", "server: { grpc: 'unix:/run/grpc.sock' }\ntargets:"),

@@ -194,7 +194,7 @@ fn a_shipped_pay_day_that_is_brought_forward_is_expected_on_the_day_before() {
     let thursday = at("2026-06-18T04:00:00Z");
     let history = recorded(&traffic, step, at("2025-12-01T05:00:00Z")..thursday);
     let origin = history.end();
-    let model = forecaster(&almanac).fit(&history, origin).unwrap();
+    let model = forecaster(&almanac, &Arc::default()).fit(&history, origin).unwrap();
     let forecast = forecast(model.as_ref(), &history, origin..origin.plus(2 * 288));
     let at_eight = |day: &str| {
         let slot = step.slot_of(at(&format!("{day}T12:30:00Z")));

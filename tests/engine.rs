@@ -177,6 +177,7 @@ fn target(mode: Mode) -> Arc<Target> {
                 floor: guard::Floor::default(),
             },
         },
+        tolerance: guard::Tolerance::default(),
     })
 }
 

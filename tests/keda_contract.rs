@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
 use stage::{HandClock, decision, nine, seconds, target};
-use tidetable::engine::Board;
+use tidetable::engine::{Board, Target};
+use tidetable::guard;
 use tidetable::keda::pb::external_scaler_client::ExternalScalerClient;
 use tidetable::keda::pb::{
     GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, ScaledObjectRef,
@@ -158,6 +159,19 @@ async fn a_poll_of_keda_gets_spec_value_and_activity() {
     check_same(values.metric_values[0].metric_value_float, 34);
 
     assert!(keda.is_active(trigger("payments-api")).await.unwrap().into_inner().result);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn an_hpa_with_a_tolerance_is_asked_for_so_much_more_and_decides_as_any_other() {
+    let server = start(&["payments-api"]).await;
+    let headroom = guard::Tolerance { mode: guard::tolerance::Mode::Headroom, up: 0.1, down: 0.1 };
+    let target = Target { tolerance: headroom, ..Target::clone(&target("payments-api")) };
+    server.board.replace([Arc::new(target)]);
+    server.publish("payments-api", seconds(0), Some(22));
+    let answered = server.client().await.get_metrics(metrics_of("payments-api")).await.unwrap().into_inner();
+    let value = &answered.metric_values[0];
+    assert_eq!((value.metric_value, value.metric_value_float.to_string()), (25, "24.2".to_owned()));
     server.end().await;
 }
 

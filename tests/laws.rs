@@ -9,7 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tidetable::calendar::Almanac;
 use tidetable::decision::{Decision, Evidence, Policy, State, decide};
-use tidetable::forecast::{Components, EventFloor, Fitted, Forecast, Forecaster, Known, Observation, Tide};
+use tidetable::forecast::{Components, EventFloor, Fitted, Forecast, Known, Observation, forecaster};
 use tidetable::guard::{self, Mode, Rung};
 use tidetable::plan;
 use tidetable::series::Series;
@@ -282,7 +282,7 @@ proptest! {
     #[test]
     fn a_larger_newest_point_never_answers_fewer(seed in any::<u64>(), policy in any_policy(), zero in any::<bool>()) {
         let settled = office(seed);
-        let model = Tide::new(Almanac::none(chrono_tz::America::New_York)).fit(&settled, settled.end()).unwrap();
+        let model = forecaster(&Almanac::none(chrono_tz::America::New_York), &Arc::default()).fit(&settled, settled.end()).unwrap();
         let policy = Policy {
             plan: plan::Options {
                 quantile: Quantile::try_new(policy.plan.quantile.get().max(0.5)).unwrap(),

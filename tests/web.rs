@@ -13,6 +13,8 @@ use tidetable::decision::{Claim, Decision};
 use tidetable::engine::{Board, Demand, Target};
 use tidetable::forecast::Observation;
 use tidetable::guard::Rung;
+use tidetable::guard::surge::Surge;
+use tidetable::plan::{Climb, EventNeed, Limit, Shortfall};
 use tidetable::units::{Load, LoadPerReplica, Replicas};
 use tidetable::{telemetry, web};
 use tokio::net::TcpListener;
@@ -229,7 +231,8 @@ async fn decisions_are_shown_with_their_reasons() {
     let plan = serde_json::json!({
         "replicas": 34, "quantile": 0.95, "origin": "2026-11-27T08:59:00Z",
         "peakAt": "2026-11-27T09:02:00Z", "peakLoad": 4080.0, "medianLoad": 3960.0,
-        "components": { "profile": 0.0, "level": 0.0 },
+        "unlikelyLoad": null, "components": { "profile": 0.0, "day": 0.0, "level": 0.0, "effect": 0.0 },
+        "cause": null, "climb": null, "absurdLoad": null,
     });
     let expected = serde_json::json!({
         "at": "2026-11-27T09:00:00Z",
@@ -243,9 +246,10 @@ async fn decisions_are_shown_with_their_reasons() {
                     "demands": [
                         {
                             "demand": "demand", "unit": "tx/s", "rung": "planned", "observed": observed,
-                            "reactiveNeedReplicas": 32, "plan": plan,
+                            "reactiveNeedReplicas": 32, "plan": plan, "eventNeed": null, "surge": null,
                         },
                     ],
+                    "shortfall": null,
                     "applied": [
                         { "rule": "scale_down_hold", "from": 34, "to": 34, "why": "34 were proposed 15 s ago" },
                     ],
@@ -261,6 +265,59 @@ async fn decisions_are_shown_with_their_reasons() {
         ],
     });
     assert_eq!(shown, expected);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn what_is_out_of_the_ordinary_is_shown_where_it_is_looked_for() {
+    let server = start(&["payments-api"]).await;
+    let at = |seconds| nine() + chrono::TimeDelta::seconds(seconds);
+    let load = |load| Load::try_new(load).unwrap();
+    let mut decision = Arc::unwrap_or_clone(decision("payments-api", nine(), Some(34)));
+    decision.shortfall = Some(Shortfall {
+        from: at(7200),
+        missing: Replicas(12),
+        worst_at: at(7260),
+        needed: Replicas(212),
+        limit: Limit::Max,
+    });
+    let claim = &mut decision.claims[0];
+    claim.event_need =
+        Some(EventNeed { replicas: Replicas(30), name: "launch".into(), load: load(3600.0), at: at(120) });
+    claim.surge = Some(Surge { observed: load(3840.0), expected: load(3000.0), reaches: load(5000.0) });
+    let plan = claim.plan.as_mut().unwrap();
+    plan.climb = Some(Climb { at: at(3600), to: Replicas(90) });
+    plan.absurd = Some(load(1e9));
+    plan.unlikely = Some(load(4200.0));
+    plan.components.effect = 100.0;
+    server.board.publish(Arc::new(decision));
+
+    let shown: serde_json::Value = serde_json::from_str(&server.get("/api/decisions").await.body).unwrap();
+    let shown = &shown["targets"][0]["decision"];
+    let missing = serde_json::json!({
+        "from": "2026-11-27T11:00:00Z", "missingReplicas": 12, "worstAt": "2026-11-27T11:01:00Z",
+        "neededReplicas": 212, "limit": "max",
+    });
+    assert_eq!(shown["shortfall"], missing);
+    let claimed = &shown["demands"][0];
+    let event = serde_json::json!({ "event": "launch", "at": "2026-11-27T09:02:00Z", "load": 3600.0, "replicas": 30 });
+    assert_eq!(claimed["eventNeed"], event);
+    let surge = serde_json::json!({ "observedLoad": 3840.0, "expectedLoad": 3000.0, "reachesLoad": 5000.0 });
+    assert_eq!(claimed["surge"], surge);
+    let plan = &shown["plan"];
+    assert_eq!(plan["climb"], serde_json::json!({ "at": "2026-11-27T10:00:00Z", "replicas": 90 }));
+    assert_eq!((&plan["absurdLoad"], &plan["unlikelyLoad"]), (&1e9.into(), &4200.0.into()));
+    assert_eq!(plan["components"]["effect"], 100.0);
+
+    let metrics = server.get("/metrics").await.body;
+    for line in [
+        "tidetable_shortfall_replicas{target=\"payments-api\"} 12.0",
+        "tidetable_shortfall_start_timestamp_seconds{target=\"payments-api\"} 1795777200.0",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
+    }
+    let page = server.get("/").await.body;
+    assert!(page.contains("12 will be missing from 2026-11-27 11:00Z on, because max is too low"), "{page}");
     server.end().await;
 }
 

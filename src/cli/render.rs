@@ -14,6 +14,7 @@ use super::check::refuse;
 use super::output::read_on;
 use crate::config::{self, Config, Listen, Tls, is_object_name, listed, nearest};
 use crate::engine::{ScaledObject, Target};
+use crate::guard::tolerance::Mode;
 
 /// Where our chart puts the Service when nobody says otherwise.
 const SERVICE: &str = "tidetable.tidetable.svc";
@@ -127,6 +128,16 @@ fn scaled_object(config: &Config, owner: &ScaledObject, args: &Args) -> String {
         .expect("a String takes all that is written");
     }
 
+    let exact = targets.iter().all(|target| target.tolerance.mode == Mode::Exact);
+    let (up_tolerance, down_tolerance) = if exact {
+        (
+            "\n          tolerance: \"0\" # else up to a tenth of a need is ignored; Kubernetes 1.35 on, or gate HPAConfigurableTolerance",
+            "\n          tolerance: \"0\"",
+        )
+    } else {
+        // An answer that makes up for the tolerance would be too large where there is none.
+        ("", "")
+    };
     let ScaledObject { namespace, name } = owner;
     let deployment = args.deployment.as_deref().unwrap_or(name);
     let cpu_utilization = args.cpu_utilization;
@@ -154,16 +165,14 @@ spec:
   advanced:
     horizontalPodAutoscalerConfig:
       behavior:
-        scaleUp:
-          tolerance: \"0\" # else up to a tenth of a need is ignored; Kubernetes 1.35 on, or gate HPAConfigurableTolerance
+        scaleUp:{up_tolerance}
           stabilizationWindowSeconds: 0 # else the HPA takes the smallest recent answer and comes late
           selectPolicy: Max
           policies: # tenfold in one sync: the answer is what is needed, not a step towards it
             - type: Percent
               value: 900
               periodSeconds: 15
-        scaleDown:
-          tolerance: \"0\"
+        scaleDown:{down_tolerance}
           stabilizationWindowSeconds: 300 # the largest answer of five minutes counts
           policies: # a tenth a minute: a mistaken answer is cheap to take back
             - type: Percent
@@ -252,6 +261,19 @@ mod tests {
         assert_eq!(spec["triggers"].as_array().unwrap().len(), 3);
         assert_eq!(spec["triggers"][1]["metadata"]["target"], "settlement-worker");
         assert_eq!((&spec["minReplicaCount"], &spec["maxReplicaCount"]), (&3.into(), &200.into()));
+    }
+
+    #[test]
+    fn an_hpa_that_is_given_headroom_keeps_its_tolerance() {
+        let mut config = config::load("tests/data/config/payments.yaml".as_ref()).unwrap();
+        config.targets[0].tolerance.mode = Mode::Headroom;
+        let owner = config.targets[0].scaled_object.clone();
+        let spec = &read(&scaled_object(&config, &owner, &arguments("payments-api").unwrap()))["spec"];
+        let behavior = &spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"];
+        for direction in ["scaleUp", "scaleDown"] {
+            assert!(behavior[direction]["tolerance"].is_null(), "{direction}");
+            assert!(behavior[direction]["policies"].is_array(), "{direction}");
+        }
     }
 
     #[test]

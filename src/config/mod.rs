@@ -26,6 +26,7 @@ mod models;
 mod nearest;
 mod node;
 mod raw;
+mod scaling;
 mod schema;
 mod server;
 mod shape;

@@ -208,6 +208,15 @@ pub(super) struct Target {
     pub(super) objective: Option<Objective>,
     /// Whether the forecast moves replicas; shadow unless given.
     pub(super) mode: Option<Mode>,
+    /// How fast replicas can climb, which says how early a climb must begin.
+    pub(super) growth: Option<Growth>,
+    /// What the load that is there may do; reactive unless given.
+    pub(super) floor: Option<Floor>,
+    /// How an answer gets past the tolerance of the HPA; exact unless given.
+    pub(super) tolerance: Option<Tolerance>,
+    /// The HPA's tolerance, where the mode is not exact; 0.1 unless given, as the controller's is.
+    #[schemars(example = 0.1)]
+    pub(super) hpa_tolerance: Option<f64>,
     /// A need counts for this long, so that one low reading takes no pods away; 60s unless given.
     #[schemars(example = &"60s")]
     pub(super) scale_down_hold: Option<String>,
@@ -388,6 +397,84 @@ pub(super) enum Mode {
     Shadow,
     /// It moves replicas.
     Active,
+}
+
+/// How fast replicas can climb, which says how early a climb must begin.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Growth {
+    /// The most pods that the cluster starts in a minute; no limit unless given.
+    #[schemars(example = 30)]
+    pub(super) pods_per_minute: Option<f64>,
+    /// The HPA's behavior.scaleUp, as in the ScaledObject; as `tidetable render` writes it unless given.
+    pub(super) scale_up: Option<ScaleUp>,
+}
+
+/// The HPA's behavior.scaleUp.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ScaleUp {
+    /// Which policy wins where several speak; Max unless given.
+    pub(super) select_policy: Option<SelectPolicy>,
+    /// The policies.
+    #[schemars(required, extend("minItems" = 1))]
+    pub(super) policies: Option<Vec<ScaleUpPolicy>>,
+}
+
+/// Which policy wins, as the HPA spells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(super) enum SelectPolicy {
+    /// The one that allows the largest change.
+    Max,
+    /// The one that allows the smallest.
+    Min,
+}
+
+/// At most so much within a period.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ScaleUpPolicy {
+    /// What value counts.
+    #[serde(rename = "type")]
+    #[schemars(required)]
+    pub(super) unit: Option<ScaleUpUnit>,
+    /// How many.
+    #[schemars(required, example = 100, extend("minimum" = 1, "maximum" = units::Replicas::MOST.0))]
+    pub(super) value: Option<u32>,
+    /// Within how many seconds.
+    #[schemars(required, example = 15, extend("minimum" = 1, "maximum" = 1800))]
+    pub(super) period_seconds: Option<u32>,
+}
+
+/// What a policy counts, as the HPA spells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(super) enum ScaleUpUnit {
+    /// Pods.
+    Pods,
+    /// Percent of the replicas at the start of the period.
+    Percent,
+}
+
+/// What the load that is there may do to replicas while there is a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Floor {
+    /// Never fewer replicas than it needs.
+    Reactive,
+    /// It may stop a scale-down and causes no scale-up: cheaper, and late where the forecast is low.
+    Hold,
+}
+
+/// How an answer gets past the tolerance of the HPA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Tolerance {
+    /// There is none: the HPA has tolerance 0 both ways, as `tidetable render` writes it.
+    Exact,
+    /// Step over it, from the replicas that are running.
+    Deadband,
+    /// Ask for so much more that the tolerance takes nothing, for an HPA without the field.
+    Headroom,
 }
 
 impl Serialize for Demands {

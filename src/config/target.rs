@@ -8,7 +8,7 @@ use super::calendars::Calendars;
 use super::checker::Checker;
 use super::complaint::KeyPath;
 use super::models::{each, reference, values};
-use super::{defaults, demand, duration, exclude, raw};
+use super::{defaults, demand, duration, exclude, raw, scaling};
 use crate::calendar::Calendar;
 use crate::decision::Policy;
 use crate::engine::{LeadTime, ScaledObject, Target};
@@ -76,6 +76,12 @@ pub(super) fn check(
         raw::Mode::Shadow => guard::Mode::Shadow,
         raw::Mode::Active => guard::Mode::Active,
     });
+    let growth = scaling::growth(raw.growth.as_ref(), &path.key("growth"), checker);
+    let floor = raw.floor.map_or(guard::Floor::default(), |floor| match floor {
+        raw::Floor::Reactive => guard::Floor::Reactive,
+        raw::Floor::Hold => guard::Floor::Hold,
+    });
+    let tolerance = scaling::tolerance_of(raw, path, checker);
     let hold = raw.scale_down_hold.as_deref();
     let scale_down_hold =
         checker.duration(&path.key("scaleDownHold"), hold, defaults::SCALE_DOWN_HOLD, &HOLDS);
@@ -88,14 +94,14 @@ pub(super) fn check(
     );
 
     let (min, max) = replicas?;
-    let plan = plan::Options { lead_time: lead_time?, quantile: quantile?, growth: plan::Growth::default() };
+    let plan = plan::Options { lead_time: lead_time?, quantile: quantile?, growth: growth? };
     let guard = guard::Options {
         min,
         max,
         scale_down_hold: scale_down_hold?,
         stale_after: stale_after?,
         mode,
-        floor: guard::Floor::default(),
+        floor,
     };
     Some(Target {
         name: Arc::from(name),
@@ -106,6 +112,7 @@ pub(super) fn check(
         lead_time: from,
         exclude: exclude?,
         policy: Policy { plan, guard },
+        tolerance: tolerance?,
     })
 }
 
@@ -222,8 +229,10 @@ pub(super) fn to_raw(target: &Target) -> raw::Target {
         lead_time,
         exclude,
         policy: Policy { plan, guard },
+        tolerance,
         ..
     } = target;
+    let (tolerance, hpa_tolerance) = scaling::tolerance_to_raw(tolerance);
     let (demand, capacity) = demand::to_raw(demands);
     let calendars: Vec<_> = almanac.calendars().iter().map(|calendar| calendar.name.to_string()).collect();
     raw::Target {
@@ -243,6 +252,13 @@ pub(super) fn to_raw(target: &Target) -> raw::Target {
             guard::Mode::Shadow => raw::Mode::Shadow,
             guard::Mode::Active => raw::Mode::Active,
         }),
+        growth: Some(scaling::growth_to_raw(&plan.growth)),
+        floor: Some(match guard.floor {
+            guard::Floor::Reactive => raw::Floor::Reactive,
+            guard::Floor::Hold => raw::Floor::Hold,
+        }),
+        tolerance: Some(tolerance),
+        hpa_tolerance,
         scale_down_hold: Some(duration::text(guard.scale_down_hold)),
         stale_after: Some(duration::text(guard.stale_after)),
     }

@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use crate::calendar::Almanac;
 use crate::decision::Policy;
 use crate::forecast::{Exclusion, HORIZON};
+use crate::guard::Tolerance;
 use crate::time::Step;
 use crate::units::LoadPerReplica;
 
@@ -96,6 +97,8 @@ pub struct Target {
     pub exclude: Arc<[Exclusion]>,
     /// How it is scaled.
     pub policy: Policy,
+    /// How an answer is written for its HPA: the last step, of which no decision knows.
+    pub tolerance: Tolerance,
 }
 
 /// Where a lead time comes from.

@@ -17,13 +17,16 @@ pub(super) fn metric_spec(target: &Target) -> MetricSpec {
     MetricSpec { metric_name: target.name.to_string(), target_size: 1, target_size_float: 1.0 }
 }
 
-/// The value that makes the HPA propose exactly `replicas`.
+/// The value that makes the HPA propose `replicas`: exactly these where it has no tolerance, and never fewer on the way up
+/// where it has one.
 pub(super) fn metric_value(target: &Target, replicas: Replicas) -> MetricValue {
-    let replicas = replicas.min(Replicas::MOST).0;
+    // The replicas that are running are not known here, and the mode that needs them is refused in the configuration.
+    let value = target.tolerance.encode(replicas, None);
     MetricValue {
         metric_name: target.name.to_string(),
-        metric_value: i64::from(replicas),
-        metric_value_float: f64::from(replicas),
+        // For a KEDA that knows whole numbers only.
+        metric_value: i64::try_from(value.milli.div_ceil(1000)).unwrap_or(i64::MAX),
+        metric_value_float: value.get(),
     }
 }
 
@@ -32,6 +35,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::guard::Tolerance;
+    use crate::guard::tolerance::Mode;
     use crate::units::Load;
 
     fn target() -> Target {
@@ -56,6 +61,16 @@ mod tests {
             prop_assert!(value.metric_value_float >= 0.0 && value.metric_value >= 0);
             let expected = f64::from(count.min(Replicas::MOST.0));
             prop_assert!((proposed(&value) - expected).abs() < f64::EPSILON);
+        }
+
+        #[test]
+        fn with_headroom_an_hpa_with_a_tolerance_never_stays_below(count in 0_u32..=1_000, current in 1_u32..=1_000) {
+            let headroom = Tolerance { mode: Mode::Headroom, ..Tolerance::default() };
+            let value = metric_value(&Target { tolerance: headroom, ..target() }, Replicas(count));
+            prop_assert!(value.metric_value as f64 >= value.metric_value_float);
+            let ratio = value.metric_value_float / f64::from(current);
+            let after = if (ratio - 1.0).abs() <= 0.1 { f64::from(current) } else { proposed(&value) };
+            prop_assert!(after >= f64::from(count), "{current} to {after} for {count}");
         }
 
         #[test]

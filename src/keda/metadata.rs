@@ -205,6 +205,7 @@ pub(super) mod tests {
                     floor: guard::Floor::default(),
                 },
             },
+            tolerance: guard::Tolerance::default(),
         }
     }
 

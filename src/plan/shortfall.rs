@@ -19,6 +19,16 @@ pub enum Limit {
     Time,
 }
 
+impl Limit {
+    /// Its name in logs, metrics and pages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Max => "max",
+            Self::Time => "time",
+        }
+    }
+}
+
 /// Replicas that will be missing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shortfall {

@@ -47,6 +47,11 @@ impl engine::DecisionLog for DecisionLog {
         };
         let (needs_most, plans_most) = (name(decision.needs_most()), name(decision.plans_most()));
         let blind = decision.claims.iter().find(|claim| claim.rung == Rung::Unavailable);
+        let shortfall = decision.shortfall.map(|shortfall| shortfall.missing.0);
+        let (cause, surging) = (
+            decision.plan().and_then(|plan| plan.cause.as_ref()).map(|cause| cause.name.to_string()),
+            decision.claims.iter().find(|claim| claim.surge.is_some()).map(|claim| claim.demand.to_string()),
+        );
         let rules: Vec<&str> = decision.applied.iter().map(|applied| applied.rule.name()).collect();
         let (target, at, rung) = (&*decision.target, decision.at, decision.rung.name());
         match (self.changed(decision), decision.rung) {
@@ -55,8 +60,8 @@ impl engine::DecisionLog for DecisionLog {
             }
             (true, _) => {
                 tracing::info!(
-                    target, %at, rung, observed, needs_most, reactive_need, plans_most, planned, guarded, ?rules,
-                    "the answer changed"
+                    target, %at, rung, observed, needs_most, reactive_need, plans_most, planned, cause, surging, shortfall, guarded,
+                    ?rules, "the answer changed"
                 );
                 if let Some(Claim { demand, .. }) = blind {
                     tracing::warn!(target, %demand, "a demand has neither a fresh measurement nor a plan");
@@ -64,8 +69,8 @@ impl engine::DecisionLog for DecisionLog {
             }
             (false, _) => {
                 tracing::debug!(
-                    target, %at, rung, observed, needs_most, reactive_need, plans_most, planned, guarded, ?rules,
-                    "decided"
+                    target, %at, rung, observed, needs_most, reactive_need, plans_most, planned, cause, surging, shortfall, guarded,
+                    ?rules, "decided"
                 );
             }
         }

@@ -88,7 +88,7 @@ struct Gauge<F> {
 type OfTarget = fn(&Reading) -> Option<f64>;
 type OfDemand = fn(Part<'_>) -> Option<f64>;
 
-const OF_TARGETS: [Gauge<OfTarget>; 8] = [
+const OF_TARGETS: [Gauge<OfTarget>; 10] = [
     Gauge {
         name: "answering",
         help: "1 when GetMetrics has a replica count to answer with, 0 when it answers with an error",
@@ -114,6 +114,21 @@ const OF_TARGETS: [Gauge<OfTarget>; 8] = [
         help: "The replica count that the newest measurements need",
         unit: None,
         read: |reading| Some(f64::from(reading.decision()?.reactive_need()?.0)),
+    },
+    Gauge {
+        name: "shortfall_replicas",
+        help: "The most replicas that will be missing in the next shortfall of 48 h, 0 while none is foreseen",
+        unit: None,
+        read: |reading| {
+            let missing = |decision: &Decision| decision.shortfall.map_or(0.0, |it| f64::from(it.missing.0));
+            reading.decision().filter(|decision| decision.plan().is_some()).map(missing)
+        },
+    },
+    Gauge {
+        name: "shortfall_start_timestamp",
+        help: "When that shortfall begins; absent while none is foreseen",
+        unit: Some(Unit::Seconds),
+        read: |reading| Some(reading.decision()?.shortfall?.from.timestamp() as f64),
     },
     Gauge {
         name: "min_replicas",

@@ -9,8 +9,10 @@ use crate::decision::{Claim, Decision};
 use crate::engine::{NoDecision, Target};
 use crate::forecast::Observation;
 use crate::guard::Mode;
-use crate::plan::Plan;
+use crate::guard::surge::Surge;
+use crate::plan::{Climb, EventNeed, Limit, Plan, Shortfall};
 use crate::time::Timestamp;
+use crate::units::Load;
 
 /// Everything, at one moment.
 #[derive(Debug, Serialize)]
@@ -42,8 +44,10 @@ struct Shown<'a> {
     reactive_need_replicas: Option<u32>,
     /// The demand whose plan wants the most, and that plan.
     plans_most: Option<&'a str>,
-    plan: Option<Planned>,
+    plan: Option<Planned<'a>>,
     demands: Vec<Claimed<'a>>,
+    /// What will be missing in the next 48 h in spite of everything.
+    shortfall: Option<Missing>,
     applied: Vec<Applied<'a>>,
     guarded_replicas: Option<u32>,
     active: Option<bool>,
@@ -59,7 +63,9 @@ struct Claimed<'a> {
     rung: &'static str,
     observed: Option<Observed>,
     reactive_need_replicas: Option<u32>,
-    plan: Option<Planned>,
+    plan: Option<Planned<'a>>,
+    event_need: Option<Declared<'a>>,
+    surge: Option<Surging>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,20 +76,64 @@ struct Observed {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Planned {
+struct Planned<'a> {
     replicas: u32,
     quantile: f64,
     origin: Timestamp,
     peak_at: Timestamp,
     peak_load: f64,
     median_load: f64,
+    /// Beyond it is a surge; `null` where the model does not know the next minutes.
+    unlikely_load: Option<f64>,
     components: Components,
+    /// The calendar or event that the effect is of.
+    cause: Option<&'a str>,
+    /// The later peak for whose sake more is asked for.
+    climb: Option<Climbing>,
+    /// What the model said, where that was beyond anything seen and was cut.
+    absurd_load: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Climbing {
+    at: Timestamp,
+    replicas: u32,
+}
+
+/// What a declared event needs.
+#[derive(Debug, Serialize)]
+struct Declared<'a> {
+    event: &'a str,
+    at: Timestamp,
+    load: f64,
+    replicas: u32,
+}
+
+/// A rise beyond what was expected.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Surging {
+    observed_load: f64,
+    expected_load: f64,
+    reaches_load: f64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Missing {
+    from: Timestamp,
+    missing_replicas: u32,
+    worst_at: Timestamp,
+    needed_replicas: u32,
+    limit: &'static str,
 }
 
 #[derive(Debug, Serialize)]
 struct Components {
     profile: f64,
+    day: f64,
     level: f64,
+    effect: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -126,8 +176,42 @@ impl From<Observation> for Observed {
     }
 }
 
-impl From<&Plan> for Planned {
-    fn from(plan: &Plan) -> Self {
+impl From<&Climb> for Climbing {
+    fn from(climb: &Climb) -> Self {
+        Self { at: climb.at, replicas: climb.to.0 }
+    }
+}
+
+impl<'a> From<&'a EventNeed> for Declared<'a> {
+    fn from(need: &'a EventNeed) -> Self {
+        Self { event: &need.name, at: need.at, load: need.load.get(), replicas: need.replicas.0 }
+    }
+}
+
+impl From<&Surge> for Surging {
+    fn from(surge: &Surge) -> Self {
+        Self {
+            observed_load: surge.observed.get(),
+            expected_load: surge.expected.get(),
+            reaches_load: surge.reaches.get(),
+        }
+    }
+}
+
+impl From<&Shortfall> for Missing {
+    fn from(shortfall: &Shortfall) -> Self {
+        Self {
+            from: shortfall.from,
+            missing_replicas: shortfall.missing.0,
+            worst_at: shortfall.worst_at,
+            needed_replicas: shortfall.needed.0,
+            limit: shortfall.limit.name(),
+        }
+    }
+}
+
+impl<'a> From<&'a Plan> for Planned<'a> {
+    fn from(plan: &'a Plan) -> Self {
         Self {
             replicas: plan.replicas.0,
             quantile: plan.quantile.get(),
@@ -135,7 +219,16 @@ impl From<&Plan> for Planned {
             peak_at: plan.peak_at,
             peak_load: plan.peak.get(),
             median_load: plan.median.get(),
-            components: Components { profile: plan.components.profile, level: plan.components.level },
+            unlikely_load: plan.unlikely.map(Load::get),
+            components: Components {
+                profile: plan.components.profile,
+                day: plan.components.day,
+                level: plan.components.level,
+                effect: plan.components.effect,
+            },
+            cause: plan.cause.as_ref().map(|cause| &*cause.name),
+            climb: plan.climb.as_ref().map(Climbing::from),
+            absurd_load: plan.absurd.map(Load::get),
         }
     }
 }
@@ -149,6 +242,8 @@ impl<'a> Claimed<'a> {
             observed: claim.observed.map(Observed::from),
             reactive_need_replicas: claim.reactive_need.map(|replicas| replicas.0),
             plan: claim.plan.as_ref().map(Planned::from),
+            event_need: claim.event_need.as_ref().map(Declared::from),
+            surge: claim.surge.as_ref().map(Surging::from),
         }
     }
 }
@@ -166,6 +261,7 @@ impl<'a> Shown<'a> {
             plans_most: name(decision.plans_most()),
             plan: decision.plan().map(Planned::from),
             demands: decision.claims.iter().map(|claim| Claimed::new(target, claim)).collect(),
+            shortfall: decision.shortfall.as_ref().map(Missing::from),
             applied: decision
                 .applied
                 .iter()
@@ -209,6 +305,16 @@ pub(super) fn line(target: &Target, decision: Result<&Decision, &NoDecision>, no
             let need = claim.reactive_need.map(|need| format!(", which need {need}")).unwrap_or_default();
             parts.push(format!("{of}observed {} {unit} {age} s ago{need}", observed.load));
         }
+    }
+    if let Some(Shortfall { from, missing, limit, .. }) = decision.shortfall {
+        let why = match limit {
+            Limit::Max => "max is too low",
+            Limit::Time => "the climb is too long",
+        };
+        parts.push(format!(
+            "{missing} will be missing from {} on, because {why}",
+            from.format("%Y-%m-%d %H:%MZ")
+        ));
     }
     let rules: Vec<_> = decision.applied.iter().map(|applied| applied.rule.name()).collect();
     if !rules.is_empty() {

@@ -91,6 +91,7 @@ pub(crate) fn replayed(
         &Setup {
             target: &Arc::from("payments-api"),
             policy: &policy,
+            tolerance: guard::Tolerance::default(),
             zone: ZONE,
             settle_lag,
             memory: Duration::from_secs(3 * 86_400),

@@ -59,6 +59,7 @@ pub(crate) fn target(name: &str) -> Arc<Target> {
                 floor: guard::Floor::default(),
             },
         },
+        tolerance: guard::Tolerance::default(),
     })
 }
 

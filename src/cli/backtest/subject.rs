@@ -12,7 +12,7 @@ use crate::calendar::Almanac;
 use crate::decision::Policy;
 use crate::engine::{Cadence, Demand, Target};
 use crate::forecast::{Exclusion, HORIZON, forecaster};
-use crate::guard::{self, Mode};
+use crate::guard::{self, Mode, Tolerance};
 use crate::plan;
 use crate::series::Series;
 use crate::simulate::backtest::{Conditions, Course, Fit, Outcome, Setup, replay};
@@ -32,6 +32,7 @@ const P95_SIGMAS: f64 = 1.644_853_626_951_472_7;
 pub(super) struct Meant {
     pub(super) target: Arc<str>,
     policy: Policy,
+    tolerance: Tolerance,
     capacity: LoadPerReplica,
     almanac: Almanac,
     exclude: Arc<[Exclusion]>,
@@ -48,6 +49,7 @@ impl Meant {
         Self {
             target: Arc::clone(&target.name),
             policy: target.policy.clone(),
+            tolerance: target.tolerance,
             capacity: demand.capacity,
             almanac: target.almanac.clone(),
             exclude: Arc::clone(&target.exclude),
@@ -80,6 +82,7 @@ impl Meant {
                     floor: guard::Floor::Reactive,
                 },
             },
+            tolerance: Tolerance::default(),
             capacity,
             almanac: Almanac::none(quick.timezone),
             exclude: Arc::default(),
@@ -161,6 +164,7 @@ impl Subject {
         let setup = Setup {
             target: &self.target,
             policy: &self.meant.policy,
+            tolerance: self.meant.tolerance,
             zone: self.zone,
             settle_lag: self.meant.settle_lag,
             memory: self.meant.memory,

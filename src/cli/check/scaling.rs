@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::facts::InCluster;
 use super::lint::Finding;
 use crate::engine::Target;
+use crate::guard::tolerance::Mode;
 
 /// Direction, and what a need that is not followed is.
 const DIRECTIONS: [(&str, &str); 2] = [("scaleUp", "above"), ("scaleDown", "below")];
@@ -21,7 +22,9 @@ pub(super) fn lint(target: &Target, cluster: &InCluster, findings: &mut Vec<Find
     };
     let asked = &cluster.scaled["advanced"]["horizontalPodAutoscalerConfig"]["behavior"];
     for (direction, side) in DIRECTIONS {
-        findings.extend(tolerance(asked, hpa, direction, side));
+        if target.tolerance.mode == Mode::Exact {
+            findings.extend(tolerance(asked, hpa, direction, side));
+        }
     }
     let up = hpa.map_or(&asked["scaleUp"], |hpa| &hpa["behavior"]["scaleUp"]);
     if let Some(seconds) = up["stabilizationWindowSeconds"].as_i64().filter(|seconds| *seconds > 0) {
@@ -44,7 +47,7 @@ fn tolerance(asked: &Value, hpa: Option<&Value>, direction: &str, side: &str) ->
         let what = format!("the API server dropped behavior.{direction}.tolerance: {swallowed}");
         Finding::new(
             what,
-            "use Kubernetes 1.35 or newer and KEDA 2.18 or newer, or the gate HPAConfigurableTolerance",
+            "use Kubernetes 1.35 or newer and KEDA 2.18 or newer, or the gate HPAConfigurableTolerance; or set tolerance: headroom",
         )
     })
 }

@@ -317,6 +317,7 @@ pub(super) fn test_target() -> Target {
                 floor: guard::Floor::default(),
             },
         },
+        tolerance: guard::Tolerance::default(),
     }
 }
 

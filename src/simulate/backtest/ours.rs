@@ -8,6 +8,7 @@ use super::course::Past;
 use super::scaler::Scaler;
 use crate::decision::{Decision, Evidence, Policy, State, decide};
 use crate::forecast::{Fitted, Observation};
+use crate::guard::Tolerance;
 use crate::series::Series;
 use crate::simulate::hpa::{Metric, Reading};
 use crate::time::{Slot, Timestamp};
@@ -21,6 +22,7 @@ const LUMP_SLOTS: i64 = 1440;
 pub struct Ours<'a> {
     target: Arc<str>,
     policy: Policy,
+    tolerance: Tolerance,
     capacity: LoadPerReplica,
     /// All that was recorded, on the target's grid. Read through [`Ours::settle`] alone, which knows what time it is.
     recorded: &'a Series,
@@ -50,6 +52,7 @@ impl<'a> Ours<'a> {
         Self {
             target,
             policy,
+            tolerance: Tolerance::default(),
             capacity,
             recorded,
             settle_lag,
@@ -60,6 +63,12 @@ impl<'a> Ours<'a> {
             decisions: VecDeque::new(),
             remember,
         }
+    }
+
+    /// The same, answering as `tolerance` says.
+    #[must_use]
+    pub fn answering(self, tolerance: Tolerance) -> Self {
+        Self { tolerance, ..self }
     }
 
     /// Puts a model into force.
@@ -117,7 +126,8 @@ impl Scaler for Ours<'_> {
             self.decisions.pop_front();
         }
         self.decisions.push_back((past.sync, decision));
-        answer.map_or(Reading::Failed, |replicas| Reading::Value(f64::from(replicas.0)))
+        // As `keda` answers, which does not know how many are running either.
+        answer.map_or(Reading::Failed, |replicas| Reading::Value(self.tolerance.encode(replicas, None).get()))
     }
 
     fn decision(&self, sync: usize) -> Option<&Decision> {

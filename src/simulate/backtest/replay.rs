@@ -24,6 +24,7 @@ use super::scaler::{Cron, Foresight, Reactive, Scaler, Static};
 use super::score::Score;
 use crate::decision::{DECIDE_EVERY, Policy};
 use crate::forecast::{Fitted, Forecaster, Known};
+use crate::guard::Tolerance;
 use crate::plan;
 use crate::series::Series;
 use crate::simulate::FineLoad;
@@ -48,6 +49,8 @@ pub struct Setup<'a> {
     pub target: &'a Arc<str>,
     /// How it is scaled.
     pub policy: &'a Policy,
+    /// How its answers are written for the HPA.
+    pub tolerance: Tolerance,
     /// The customers' wall clock.
     pub zone: Tz,
     /// How long after its end a slot may still change.
@@ -246,6 +249,7 @@ fn ours(
             let target = Arc::clone(setup.target);
             let capacity = setup.conditions.capacity;
             let ours = Ours::new(target, policy, capacity, setup.recorded, spans, begin, remember);
+            let ours = ours.answering(setup.tolerance);
             Run::new(ours, course, keep, lead_time)
         })
         .collect();
