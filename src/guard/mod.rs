@@ -147,3 +147,46 @@ pub struct State {
     /// With [`Floor::Hold`] only.
     answers: VecDeque<(Timestamp, Replicas)>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::from_epoch_seconds;
+
+    /// The answers where 20 are planned at first and `planned` 15 s later, with `need` measured then.
+    fn answer(floor: Floor, planned: Option<u32>, need: u32) -> Option<Replicas> {
+        let options = Options {
+            min: Replicas(1),
+            max: Replicas(100),
+            scale_down_hold: Duration::ZERO,
+            stale_after: Duration::from_secs(120),
+            mode: Mode::Active,
+            floor,
+        };
+        let decide = |seconds: i64, planned: Option<u32>, need, state: &State| {
+            let standing = Standing {
+                demand: "tx",
+                freshness: Freshness::Fresh,
+                reactive_need: Some(Replicas(need)),
+                planned: planned.map(Replicas),
+                planned_raised: None,
+                event_need: None,
+                surge: None,
+                frozen: false,
+            };
+            let now = from_epoch_seconds(1_000_000_000 + seconds);
+            apply(&Situation { now, demands: &[standing], options: &options }, state)
+        };
+        let (_, state) = decide(0, Some(20), 15, &State::default());
+        decide(15, planned, need, &state).0.guarded
+    }
+
+    #[test]
+    fn a_floor_that_only_holds_stops_a_scale_down_and_causes_no_scale_up() {
+        assert_eq!(answer(Floor::Hold, Some(10), 18), Some(Replicas(18)), "held on the way down");
+        assert_eq!(answer(Floor::Hold, Some(10), 30), Some(Replicas(20)), "no further than what stands");
+        assert_eq!(answer(Floor::Hold, Some(25), 30), Some(Replicas(25)), "the plan alone scales up");
+        assert_eq!(answer(Floor::Hold, None, 30), Some(Replicas(30)), "without a plan it is whole");
+        assert_eq!(answer(Floor::Reactive, Some(10), 30), Some(Replicas(30)));
+    }
+}
