@@ -110,6 +110,7 @@ struct Declared<'a> {
 }
 
 /// A rise beyond what was expected.
+#[expect(clippy::struct_field_names, reason = "the names of the API, each with its unit")]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Surging {
@@ -118,6 +119,7 @@ struct Surging {
     reaches_load: f64,
 }
 
+#[expect(clippy::struct_field_names, reason = "the names of the API, each with its unit")]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Missing {
