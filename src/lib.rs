@@ -48,7 +48,9 @@
 //!
 //! # Where to begin
 //!
-//! Read [`decision::decide`], then [`guard::apply`], then [`forecast::Tide`]. To see it move, run `tidetable demo`.
+//! Read [`decision::decide`], then [`guard::apply`], then [`forecast::forecaster`], which is the day and the hours
+//! ([`forecast::Tide`]), the next minutes ([`forecast::Nowcasting`]) and what is written down ([`forecast::WithEffects`]). To
+//! see it move, run `tidetable demo`.
 
 pub mod calendar;
 pub mod decision;
