@@ -359,15 +359,19 @@ impl FittedEffects {
     }
 
     /// What is known with every effect divided out.
+    ///
+    /// What has settled is divided by where occurrences stood before the newest point: a larger one that made them larger
+    /// would make the minutes before it smaller, and in the end the answer.
     fn cleaned(&self, known: &Known<'_>, standings: &Standings<'_>) -> Cleaned {
+        let before = self.standings(&Known { live: None, ..*known }, known.origin);
         let mut settled = None;
-        for (occasion, _) in standings.0.iter().filter(|(occasion, _)| !occasion.routine) {
+        for (occasion, _) in before.0.iter().filter(|(occasion, _)| !occasion.routine) {
             let end = self.step.slot_of(occasion.window.until).next().min(known.origin);
             for slot in (self.step.slot_of(occasion.window.from).0..end.0).map(Slot) {
                 let Some(load) = known.settled.load(slot) else { continue };
                 let (from, until) = (self.step.start(slot), self.step.end(slot));
                 let usual = self.usual.load(slot);
-                let Some(lift) = self.in_force(standings, from, until, usual) else { continue };
+                let Some(lift) = self.in_force(&before, from, until, usual) else { continue };
                 // From the series as it was measured, so that overlapping windows divide a slot once.
                 settled.get_or_insert_with(|| known.settled.clone()).put(slot, lift.divide_out(load, usual));
             }
