@@ -160,6 +160,7 @@ async fn a_scrape_is_open_metrics_and_what_is_not_known_is_absent() {
             "tidetable_guarded_replicas 34.0",
             "tidetable_planned_replicas 34.0",
             "tidetable_reactive_need_replicas 32.0",
+            "tidetable_shortfall_replicas 0.0",
             "tidetable_min_replicas 0.0",
             "tidetable_max_replicas 200.0",
             "tidetable_decision_age_seconds 5.0",
@@ -368,7 +369,7 @@ async fn of_several_demands_each_is_shown_and_the_largest_named() {
     assert_eq!(shown["observed"]["load"], 395.0);
     let queue = serde_json::json!({
         "demand": "queue", "unit": "jobs", "rung": "unavailable", "reactiveNeedReplicas": 40, "plan": null,
-        "observed": { "at": "2026-11-27T08:55:00Z", "load": 395.0 },
+        "observed": { "at": "2026-11-27T08:55:00Z", "load": 395.0 }, "eventNeed": null, "surge": null,
     });
     assert_eq!(shown["demands"][1], queue);
 

@@ -14,8 +14,11 @@ tidetable=target/release/tidetable
 python3 -c "
 import json
 for name, trace in json.load(open('$kit/traces.json')).items():
-    print(name, trace['file'], trace['tz'], trace['step'].replace('min', 'm'))" |
-while read -r name file zone step; do
+    calendar = {'US': 'us-fed', 'NYSE': 'nyse', None: '-'}[trace['country']]
+    print(name, trace['file'], trace['tz'], trace['step'].replace('min', 'm'), calendar)" |
+while read -r name file zone step calendar; do
+  market=()
+  if [ "$calendar" != - ]; then market=(--calendars "$calendar"); fi
   mkdir -p "$out/$name"
   (cd "$kit" && python3 score.py --list-origins "$name") > "$out/$name/origins"
   for track in day short; do
@@ -24,7 +27,7 @@ while read -r name file zone step; do
     { echo origin; sed -n "s/^$track,//p" "$out/$name/origins"; } > "$out/$name/origins.$track"
     began=$(date +%s%N)
     $tidetable forecast --input "$kit/../traces/$file" --timezone "$zone" --step "$step" --horizon $horizon \
-      --origins "$out/$name/origins.$track" --output "$out/$name/tidetable.$track.csv"
+      --origins "$out/$name/origins.$track" "${market[@]}" --output "$out/$name/tidetable.$track.csv"
     printf '%-22s %-6s %6d ms\n' "$name" $track $((($(date +%s%N) - began) / 1000000))
   done
 done
