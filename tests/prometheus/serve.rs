@@ -178,9 +178,7 @@ async fn the_ladder_is_walked_down_and_up_without_a_poll_that_notices() {
     assert_eq!(replicas(&mut keda, REFUND_WORKER).await.unwrap(), young);
 
     let begin = Instant::now();
-    // While measurements are stale the plan is read at 0.99, which after three weeks of history lies up to 30 % above 0.95.
-    let raised = *needed.start()..=needed.end() + needed.end() * 3 / 10;
-    let polls = Polls::begin(scaler.grpc, PAYMENTS, raised);
+    let polls = Polls::begin(scaler.grpc, PAYMENTS, needed);
     for outage in ["frozen", "stopped"] {
         match outage {
             "frozen" => shop.prometheus.freeze(),

@@ -52,10 +52,13 @@ const HALF_LIFE_DAYS: f64 = 10.0;
 const IDLE_SHARE: f64 = 0.01;
 
 /// The leads learned, in minutes from the newest to the one spoken of.
-const LEADS: [i64; 8] = [1, 2, 3, 4, 5, 6, 8, 11];
+const LEADS: [i64; 9] = [1, 2, 3, 4, 5, 6, 8, 11, 14];
 
 /// How much must be measured: two days to be alike, and one to see how much they are.
 const NEEDED_MINUTES: usize = 3 * 1440;
+
+/// So much must have been compared with days that it is like for the rest not to be learned from.
+const OWN_MINUTES: i64 = 3 * DAY;
 
 /// How far the usual day reaches beyond the fit: past the fit that follows, even a late one.
 const REACH: i64 = 25 * 60;
@@ -146,7 +149,10 @@ impl Nowcast {
             Step::MINUTE.start(slots.start) - chrono::TimeDelta::days(130)..Step::MINUTE.end(slots.end);
         let clock = LocalClock::over(almanac.timezone(), span.start, span.end);
         let outlook = almanac.over(span);
-        let usual = Memory { sums: &sums, origin, clock: &clock, outlook: &outlook }.usual(slots);
+        let (usual, own_from) = Memory { sums: &sums, origin, clock: &clock, outlook: &outlook }.usual(slots);
+        // Misses of days that were compared with what they are less like would widen what is said from now on.
+        let own_from = own_from.plus(DAY).max(learn_from);
+        let learn_from = if origin.since(own_from) >= OWN_MINUTES { own_from } else { learn_from };
 
         let peak = (learn_from.0..origin.0).filter_map(|slot| sums.load(Slot(slot))).fold(0.0, f64::max);
         let floor = (IDLE_SHARE * peak).max(f64::MIN_POSITIVE);

@@ -27,8 +27,11 @@ pub(super) enum Likeness {
 const LIKENESSES: [Likeness; 4] =
     [Likeness::Weekday(4), Likeness::Weekday(2), Likeness::Kind(5), Likeness::Recent(7)];
 
-/// Widths over which neighbouring minutes are averaged, in minutes.
-const WIDTHS: [i64; 4] = [5, 15, 31, 61];
+/// A day like no other is like the days before it.
+const LIKE_NO_OTHER: Likeness = Likeness::Recent(7);
+
+/// Widths over which neighbouring minutes are averaged, in minutes. One alone keeps the edge of a batch sharp.
+const WIDTHS: [i64; 5] = [1, 5, 15, 31, 61];
 
 /// How far back a day of the same kind may lie: the holiday before the last one.
 const KIND_REACH_DAYS: i64 = 120;
@@ -101,20 +104,23 @@ pub(super) struct Memory<'a> {
 }
 
 impl Memory<'_> {
-    /// The usual demand of `slots`, by the likeness and the width that would have been right lately.
-    pub(super) fn usual(&self, slots: Range<Slot>) -> Usual {
+    /// The usual demand of `slots`, by the likeness and the width that would have been right lately, and the first of them
+    /// that has a day it is like: what came before had to make do with days that it is less like.
+    pub(super) fn usual(&self, slots: Range<Slot>) -> (Usual, Slot) {
         let (likeness, width) = self.choose();
-        let mut days = Days::default();
+        let (mut days, mut stand_ins) = (Days::default(), Days::default());
         let mut before = vec![0.0];
         let (mut sum, mut last) = (0.0, 0.0);
+        let mut own_from = None;
         for slot in (slots.start.0..slots.end.0).map(Slot) {
             let found = self.of(slot, likeness, width, &mut days);
-            // A day like no other is like the days before it; a minute that no day has is like the one before it.
-            last = found.or_else(|| self.of(slot, Likeness::Recent(7), width, &mut days)).unwrap_or(last);
+            own_from = own_from.or_else(|| found.map(|_| slot));
+            // A minute that no day has is like the one before it.
+            last = found.or_else(|| self.of(slot, LIKE_NO_OTHER, width, &mut stand_ins)).unwrap_or(last);
             sum += last;
             before.push(sum);
         }
-        Usual { first: slots.start, before }
+        (Usual { first: slots.start, before }, own_from.unwrap_or(slots.end))
     }
 
     /// The likeness and width with the least absolute error, after each day's level was set right.
@@ -123,11 +129,15 @@ impl Memory<'_> {
         let mut best = (f64::INFINITY, (LIKENESSES[0], WIDTHS[0]));
         for likeness in LIKENESSES {
             for width in WIDTHS {
-                let mut days = Days::default();
+                let (mut days, mut stand_ins) = (Days::default(), Days::default());
                 let (mut errors, mut loads, mut usuals) = (0.0, 0.0, 0.0);
                 for slot in (first..self.origin.0).step_by(CHOOSE_EVERY).map(Slot) {
                     let Some(load) = self.sums.load(slot) else { continue };
-                    let usual = self.of(slot, likeness, width, &mut days).unwrap_or(0.0);
+                    // What stands in for a likeness that has no day yet is judged with it, as it will be used.
+                    let usual = self
+                        .of(slot, likeness, width, &mut days)
+                        .or_else(|| self.of(slot, LIKE_NO_OTHER, width, &mut stand_ins))
+                        .unwrap_or(0.0);
                     let level = if usuals > 0.0 { f64::clamp(loads / usuals, 0.5, 2.0) } else { 1.0 };
                     errors += (load - level * usual).abs();
                     // Levels are those of about a day.
