@@ -40,6 +40,9 @@ const LEARN_DAYS: f64 = 42.0;
 const HALF_DAYS: f64 = 21.0;
 const SIZE_HALF_DAYS: f64 = 28.0;
 
+/// How much a row of nothing counts for the size of errors, beside a busy one.
+const CLOSED_WEIGHT: f64 = 0.02;
+
 /// Stretches of past that are replayed, and how long each is.
 const REPLAYS: i64 = 6;
 const REPLAY_DAYS: i64 = 7;
@@ -335,7 +338,9 @@ impl Lead {
             });
             misses.push(Score { key: *point, error, weight: 0.5_f64.powf(age / SIZE_HALF_DAYS) });
         }
-        let weights: Vec<f64> = misses.iter().map(|miss| miss.weight).collect();
+        // A closed night is most of the rows of an exchange and tells nothing of its day.
+        let open = |miss: &Score| CLOSED_WEIGHT + miss.key / (miss.key + OFFSET);
+        let weights: Vec<f64> = misses.iter().map(|miss| miss.weight * open(miss)).collect();
         let average = average(&misses);
         let least = (0.1 * average).max(1e-6);
         for (row, miss) in misses.iter().enumerate() {

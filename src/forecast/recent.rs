@@ -1,7 +1,7 @@
 //! The newest points against the day's forecast, and one row of the near regressions.
 //!
 //! ```text
-//! u(k) = ln (y(k) + c)/(D(k) + c)                D: the day's forecast that was newest at slot k
+//! u = ln (ȳ + c)/(D̄ + c)         over a window; D: the day's forecast that was newest at each slot, both as means
 //! ```
 //!
 //! D is renewed every six hours and has then taken the newest hours into account, while u of the hours before is relative to
@@ -14,7 +14,7 @@ use super::usual::OFFSET;
 use crate::series::Series;
 use crate::time::{Slot, Step};
 
-/// Minutes before the origin over which u is averaged.
+/// Minutes before the origin over which u is taken.
 const WINDOW_MINUTES: [i64; WINDOWS] = [1, 2, 3, 5, 10, 15, 30, 60, 120, 240, 480, 1_440];
 pub(super) const WINDOWS: usize = 12;
 /// Which of them the experts and the size of the error ask for by name.
@@ -122,7 +122,8 @@ impl Base {
         let mut any = false;
         for (window, sum) in sums.iter().enumerate().rev() {
             if sum.count > 0.5 {
-                (mean, share) = (sum.deviation / sum.count, sum.before_made / sum.count);
+                mean = sum.deviation();
+                share = sum.before_made / sum.count;
                 any = true;
                 if window >= HALF_HOUR {
                     present.half_hour = sum.load / sum.count;
@@ -139,7 +140,7 @@ impl Base {
         Some(present)
     }
 
-    /// Mean u within `reach` slots of the same time a day before `target`.
+    /// u within `reach` slots of the same time a day before `target`.
     fn yesterday(&self, past: &impl Past, target: Slot, reach: i64, origin: Slot) -> f64 {
         let then = target.plus(-self.day());
         past.mean(self, then.plus(-reach)..then.plus(reach + 1).min(origin))
@@ -234,10 +235,17 @@ pub(super) struct Reading {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sum {
     load: f64,
-    deviation: f64,
+    base: f64,
     count: f64,
     /// How many of them lie before the newest day forecast.
     before_made: f64,
+}
+
+impl Sum {
+    /// u; 0 where nothing was measured.
+    fn deviation(&self) -> f64 {
+        if self.count > 0.5 { deviation(self.load / self.count, self.base / self.count) } else { 0.0 }
+    }
 }
 
 /// Measured loads, in means, where they count as ordinary.
@@ -246,7 +254,7 @@ pub(super) trait Past {
     fn load(&self, slot: Slot) -> Option<f64>;
     /// Sums over `windows` slots before `origin`, for ascending windows.
     fn sums(&self, base: &Base, origin: Slot, made: Slot, windows: &[i64; WINDOWS]) -> [Sum; WINDOWS];
-    /// Mean u over `slots`, 0 where nothing was measured.
+    /// u of `slots`, 0 where nothing was measured.
     fn mean(&self, base: &Base, slots: Range<Slot>) -> f64;
 }
 
@@ -273,7 +281,7 @@ impl<F: Fn(Slot) -> bool> Past for Newest<'_, F> {
                 let slot = origin.plus(-back);
                 if let (Some(load), Some(expected)) = (self.load(slot), base.at(slot)) {
                     sum.load += load;
-                    sum.deviation += deviation(load, expected);
+                    sum.base += expected;
                     sum.count += 1.0;
                     sum.before_made += f64::from(u8::from(slot < made));
                 }
@@ -284,14 +292,15 @@ impl<F: Fn(Slot) -> bool> Past for Newest<'_, F> {
     }
 
     fn mean(&self, base: &Base, slots: Range<Slot>) -> f64 {
-        let (mut sum, mut count) = (0.0, 0.0);
+        let mut sum = Sum::default();
         for slot in (slots.start.0..slots.end.0).map(Slot) {
             if let (Some(load), Some(expected)) = (self.load(slot), base.at(slot)) {
-                sum += deviation(load, expected);
-                count += 1.0;
+                sum.load += load;
+                sum.base += expected;
+                sum.count += 1.0;
             }
         }
-        if count > 0.0 { sum / count } else { 0.0 }
+        sum.deviation()
     }
 }
 
@@ -300,7 +309,7 @@ impl<F: Fn(Slot) -> bool> Past for Newest<'_, F> {
 pub(super) struct Replayed {
     first: Slot,
     loads: Vec<Option<f64>>,
-    /// `[y, u, count]` before each slot.
+    /// `[y, D, count]` before each slot.
     before: Vec<[f64; 3]>,
 }
 
@@ -312,7 +321,7 @@ impl Replayed {
         before.push(last);
         for (load, expected) in loads.iter().zip(&base.points) {
             if let Some(load) = load {
-                last = [last[0] + load, last[1] + deviation(*load, *expected), last[2] + 1.0];
+                last = [last[0] + load, last[1] + expected, last[2] + 1.0];
             }
             before.push(last);
         }
@@ -340,13 +349,13 @@ impl Past for Replayed {
     fn sums(&self, _: &Base, origin: Slot, made: Slot, windows: &[i64; WINDOWS]) -> [Sum; WINDOWS] {
         windows.map(|window| {
             let from = origin.plus(-window);
-            let [load, deviation, count] = self.over(from..origin);
-            Sum { load, deviation, count, before_made: self.over(from..made)[2] }
+            let [load, base, count] = self.over(from..origin);
+            Sum { load, base, count, before_made: self.over(from..made)[2] }
         })
     }
 
     fn mean(&self, _: &Base, slots: Range<Slot>) -> f64 {
-        let [_, deviation, count] = self.over(slots);
-        if count > 0.5 { deviation / count } else { 0.0 }
+        let [load, base, count] = self.over(slots);
+        Sum { load, base, count, before_made: 0.0 }.deviation()
     }
 }
