@@ -69,6 +69,7 @@ fn timed(recorded: &Series, begin: Timestamp, end: Timestamp, days: i64) -> (Out
             stale_after: Duration::from_secs(180),
             mode: Mode::Active,
             floor: guard::Floor::Reactive,
+            hold: None,
         },
     };
     let step = recorded.step();

@@ -55,6 +55,7 @@ fn policy() -> Policy {
             stale_after: Duration::from_secs(120),
             mode: Mode::Active,
             floor: guard::Floor::default(),
+            hold: None,
         },
     }
 }

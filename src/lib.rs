@@ -41,10 +41,10 @@
 //! # The law
 //!
 //! ```text
-//! guarded >= min(max, max(min, known reactive need of each demand, event floor))
+//! guarded >= min(max, max(min, known reactive need of each demand, event floor, hold))
 //! ```
 //!
-//! A forecast can only add to what the newest measurement and a declared event need. `tests/laws.rs` holds it for any input.
+//! A forecast can only add to what the newest measurement, a declared event and a declared hold need. `tests/laws.rs` holds it for any input.
 //!
 //! # Where to begin
 //!

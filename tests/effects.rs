@@ -362,6 +362,7 @@ fn launch_grown_in(grown_minutes: f64, multiple: f64, seen_minutes: i64, mode: M
         },
         guard: guard::Options {
             floor: guard::Floor::Reactive,
+            hold: None,
             min: Replicas(1),
             max: Replicas(10_000),
             scale_down_hold: Duration::from_secs(300),

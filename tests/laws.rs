@@ -52,6 +52,7 @@ prop_compose! {
         hold in 0_u64..600,
         stale in 0_u64..900,
         shadow in any::<bool>(),
+        held in prop::option::of((0_u32..4_000, -900_i64..900)),
     ) -> Policy {
         Policy {
             plan: plan::Options {
@@ -64,7 +65,12 @@ prop_compose! {
                 max: Replicas(min + span),
                 scale_down_hold: Duration::from_secs(hold),
                 stale_after: Duration::from_secs(stale),
-                mode: if shadow { Mode::Shadow } else { Mode::Active }, floor: guard::Floor::default()
+                mode: if shadow { Mode::Shadow } else { Mode::Active }, floor: guard::Floor::default(),
+                hold: held.map(|(replicas, ends)| guard::Hold {
+                    replicas: Replicas(replicas),
+                    until: from_epoch_seconds(NOW + ends),
+                    reason: "INC-7".into(),
+                }),
             },
         }
     }
@@ -176,7 +182,10 @@ proptest! {
         if let Some(guarded) = decision.guarded {
             let need =
                 demands.iter().map(|facts| facts.need().max(facts.event_need())).fold(0.0, f64::max);
-            let floor = need.max(f64::from(policy.guard.min.0)).min(f64::from(policy.guard.max.0));
+            let hold = policy.guard.hold.as_ref().filter(|hold| now() < hold.until);
+            let held = hold.map_or(0, |hold| hold.replicas.0);
+            let declared = f64::from(policy.guard.min.0.max(held));
+            let floor = need.max(declared).min(f64::from(policy.guard.max.0));
             prop_assert!(f64::from(guarded.0) >= floor, "{guarded} < {floor}");
             prop_assert!(guarded <= policy.guard.max);
         }

@@ -92,6 +92,7 @@ fn policy(floor: Floor) -> Policy {
             stale_after: Duration::from_secs(120),
             mode: Mode::Active,
             floor,
+            hold: None,
         },
     }
 }

@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, Listen, PrometheusSettings};
-use crate::engine::{self, Board, Clock, ClusterView, Demand, FitPool, Shared, Supply, Target};
-use crate::forecast::forecaster;
+use crate::engine::{self, Board, Clock, ClusterView, Demand, FitPool, Forecasters, Shared, Supply, Target};
+use crate::forecast::{Exclusion, forecaster};
 use crate::history::{Archive, Recent};
 use crate::keda;
 use crate::source::prometheus;
@@ -68,7 +68,7 @@ impl<C: Clock> Assembly<C> {
         let supply = |(demand, source): (&Demand, _)| Supply {
             source,
             history: Recent::new(demand.step, demand.recent_span()),
-            forecaster: forecaster(&target.almanac, &target.exclude),
+            forecasters: forecasters(&target.exclude),
         };
         let supplies: Vec<_> = target.demands.iter().zip(sources).map(supply).collect();
         engine::Worker::new(target, supplies, Arc::clone(&self.shared)).watching(self.cluster.clone())
@@ -96,6 +96,12 @@ impl<C: Clock> Assembly<C> {
         let web = web::serve(http, board, registry, clock, engine::START_UP_GRACE, shutdown.clone());
         tasks.spawn(async move { web.await.map_err(anyhow::Error::from) });
     }
+}
+
+/// What learns from demand without the spans of `exclude`.
+fn forecasters(exclude: &Arc<[Exclusion]>) -> Forecasters {
+    let exclude = Arc::clone(exclude);
+    Arc::new(move |almanac| forecaster(almanac, &exclude))
 }
 
 /// A listener, or an error that says whose address it is.

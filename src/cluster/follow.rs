@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::pods::Pods;
-use super::{Error, Scaled, Sight, SurgeEvent};
+use super::{Error, Scaled, Sight, SurgeEvent, SurgeEventSpec};
 use crate::engine::{Board, Clock, LeadTime, Memory, ScaledObject};
 use crate::plan::lead_time::Start;
 
@@ -61,12 +61,14 @@ pub async fn watch_over<C: Clock, M: Memory>(
         loop {
             let wanted = wanted(&board);
             if wanted.is_empty() && kube::Config::incluster().is_err() {
+                sight.look_away();
                 clock.sleep_until(clock.now() + LOOK_EVERY).await;
                 continue;
             }
             match connect().await {
                 Ok(client) => return client,
                 Err(error) => {
+                    sight.look_away();
                     for owner in &wanted {
                         sight.lack(owner, &error);
                     }
@@ -138,19 +140,37 @@ async fn listen(client: kube::Client, namespace: String, sight: Arc<Sight>) {
     sight.declare(&namespace, store);
     let mut events = pin!(watcher(surges, watcher::Config::default()).default_backoff().reflect(writer));
     let mut lacking = None;
+    let mut known: BTreeMap<String, SurgeEventSpec> = BTreeMap::new();
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Apply(surge)) => {
+            Ok(Event::Apply(surge) | Event::InitApply(surge)) => {
                 let name = surge.name_any();
-                tracing::info!(namespace, name, cancelled = surge.spec.cancelled, "a SurgeEvent is declared");
+                // What is written of its status comes back here, and is no news.
+                if known.insert(name.clone(), surge.spec.clone()).as_ref() == Some(&surge.spec) {
+                    continue;
+                }
+                match surge.spec.read(&name) {
+                    Ok(_) => {
+                        let cancelled = surge.spec.cancelled;
+                        tracing::info!(namespace, name, cancelled, "a SurgeEvent is declared");
+                    }
+                    Err(error) => tracing::warn!(namespace, name, %error, "a SurgeEvent is refused"),
+                }
             }
             Ok(Event::Delete(surge)) => {
+                known.remove(&surge.name_any());
                 tracing::info!(namespace, name = surge.name_any(), "a SurgeEvent is gone");
             }
-            Ok(_) => {}
+            Ok(Event::InitDone) => sight.listed(&namespace),
+            Ok(Event::Init) => {}
             Err(error) => {
                 let what = format!("surgeevents of {namespace}");
-                let why = Error::of_watch(&what, error).map(|error| error.to_string());
+                let error = Error::of_watch(&what, error);
+                if matches!(error, Some(Error::Forbidden { .. } | Error::NotFound { .. })) {
+                    // Nobody will tell us; an API server that is only away is waited for, as long as a first decision waits.
+                    sight.listed(&namespace);
+                }
+                let why = error.map(|error| error.to_string());
                 if why.is_some() && why != lacking {
                     tracing::info!(namespace, why, "SurgeEvents are not read");
                     lacking = why;

@@ -1,6 +1,7 @@
 //! What has been seen, for whoever asks: the engine for lead times, people for what is lacking.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,18 +9,25 @@ use kube::ResourceExt as _;
 use kube::runtime::reflector::Store;
 
 use super::{Error, Metrics, SurgeEvent};
-use crate::calendar::Event;
-use crate::engine::{ClusterView, ScaledObject, Target};
+use crate::engine::{ClusterView, Declared, ScaledObject, Target};
 use crate::plan::lead_time::{Learned, Start, Starts};
-use crate::time::Timestamp;
-use crate::units::Replicas;
 
 /// What is seen of the cluster: of pods by ScaledObject, and what was declared by namespace.
 #[derive(Debug, Default)]
 pub struct Sight {
     seen: Mutex<BTreeMap<ScaledObject, Seen>>,
-    declared: Mutex<BTreeMap<String, Store<SurgeEvent>>>,
+    declared: Mutex<BTreeMap<String, Namespace>>,
+    /// Nobody looks, and until somebody does nothing is declared.
+    unlooked: AtomicBool,
     metrics: Metrics,
+}
+
+/// What is declared in a namespace.
+#[derive(Debug)]
+struct Namespace {
+    surges: Store<SurgeEvent>,
+    /// They have been listed, or could not be: what is not there now is not declared.
+    listed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -89,25 +97,24 @@ impl Sight {
         }
     }
 
-    /// The events that are declared for `target`, by the names of their objects. What cannot be read is left out: the API
-    /// server refuses it, so it was written past its schema.
-    pub fn events(&self, target: &Target) -> Vec<Event> {
-        let about = self.about(target);
-        about.iter().filter_map(|surge| surge.spec.event(&surge.name_any()).ok().flatten()).collect()
-    }
-
-    /// Takes `surges` for what is declared in `namespace`.
+    /// Takes `surges` for what is declared in `namespace`, as soon as it has been listed.
     pub(super) fn declare(&self, namespace: &str, surges: Store<SurgeEvent>) {
-        self.declared().insert(namespace.to_owned(), surges);
+        self.namespaces().insert(namespace.to_owned(), Namespace { surges, listed: false });
     }
 
-    fn about(&self, target: &Target) -> Vec<Arc<SurgeEvent>> {
-        let declared = self.declared();
-        let surges = declared.get(&target.scaled_object.namespace).map(Store::state).unwrap_or_default();
-        surges.into_iter().filter(|surge| surge.spec.is_about(&target.name)).collect()
+    /// Notes that what is declared in `namespace` is known now, or cannot be.
+    pub(super) fn listed(&self, namespace: &str) {
+        if let Some(known) = self.namespaces().get_mut(namespace) {
+            known.listed = true;
+        }
     }
 
-    fn declared(&self) -> MutexGuard<'_, BTreeMap<String, Store<SurgeEvent>>> {
+    /// Notes that nobody looks: outside a cluster nothing is waited for.
+    pub(super) fn look_away(&self) {
+        self.unlooked.store(true, Ordering::Relaxed);
+    }
+
+    fn namespaces(&self) -> MutexGuard<'_, BTreeMap<String, Namespace>> {
         self.declared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -122,8 +129,27 @@ impl ClusterView for Sight {
         self.learned(owner).map(|learned| learned.lead_time)
     }
 
-    fn floor(&self, target: &Target, at: Timestamp) -> Option<Replicas> {
-        self.about(target).iter().filter_map(|surge| surge.spec.floor(at).ok().flatten()).max()
+    /// By the names of the objects. One that cannot be read is left out, and the rest of them counts.
+    fn declared(&self, target: &Target) -> Option<Declared> {
+        let surges = match self.namespaces().get(&target.scaled_object.namespace) {
+            Some(Namespace { surges, listed: true }) => surges.state(),
+            _ => return self.unlooked.load(Ordering::Relaxed).then(Declared::default),
+        };
+        let mut declared = Declared::default();
+        for surge in surges.into_iter().filter(|surge| surge.spec.is_about(&target.name)) {
+            let Ok((event, hold)) = surge.spec.read(&surge.name_any()) else { continue };
+            if event.is_some() {
+                declared.since = declared.since.max(surge.changed_at());
+            }
+            declared.events.extend(event);
+            declared.holds.extend(hold);
+        }
+        // A store has them in no order.
+        declared.events.sort_by(|a, b| (a.at, &a.name).cmp(&(b.at, &b.name)));
+        declared
+            .holds
+            .sort_by(|a, b| (a.until, a.replicas, &a.reason).cmp(&(b.until, b.replicas, &b.reason)));
+        Some(declared)
     }
 }
 

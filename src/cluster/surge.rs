@@ -4,19 +4,21 @@
 //! `UPDATE_CRD=1` writes it anew. The API server refuses what breaks its schema or one of its rules, so what still cannot be
 //! read here was written past it: it is left out, and said.
 //!
-//! A `hold` is in force as soon as it is seen. A `surge` is a [`calendar::Event`](crate::calendar::Event) like one of the
-//! configuration.
+//! A `hold` is in force as soon as it is seen, which is not the same instant on every replica: for a second or two they answer
+//! differently, and the HPA takes what it is given last. A `surge` is a [`calendar::Event`](crate::calendar::Event) like one
+//! of the configuration; it is in force on every replica a minute after it was declared, by the API server's clock.
 
 #![expect(unreachable_pub, reason = "KubeSchema repeats the types within functions of its own")]
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::calendar::{Envelope, Event, Uplift};
+use crate::calendar::{Envelope, Event, Uplift, YEARS};
+use crate::guard;
 use crate::time::Timestamp;
 use crate::units::Replicas;
 
@@ -26,6 +28,9 @@ const DURATION: &str = "^([0-9]+(s|m|h|d))+$";
 /// What a surge takes to grow, last and fade where it does not say.
 const ENVELOPE: [Duration; 3] =
     [Duration::from_secs(300), Duration::from_secs(3600), Duration::from_secs(3600)];
+
+/// No part of a surge is longer: what lasts for months is not an event, and an instant has an end.
+const LONGEST: TimeDelta = TimeDelta::days(31);
 
 /// Something that will move demand, or a floor for a while.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -120,7 +125,7 @@ pub struct Hold {
     pub reason: String,
 }
 
-/// Why something of a `SurgeEvent` is left out.
+/// Why a `SurgeEvent` is left out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// An instant.
@@ -132,13 +137,16 @@ pub enum Unreadable {
         found: String,
     },
     /// A duration.
-    #[error("{field} {found:?} is not a duration; write it like 90s, 5m or 1h30m")]
+    #[error("{field} {found:?} is not a duration of at most 31d; write it like 90s, 5m or 1h30m")]
     Duration {
         /// Which.
         field: &'static str,
         /// What it is.
         found: String,
     },
+    /// No duration at all.
+    #[error("surge has neither ramp nor stay nor decay; it would last no time at all")]
+    Momentary,
     /// The multiples.
     #[error("uplift {expected} to {upper} does not ascend from above 0")]
     Uplift {
@@ -155,14 +163,23 @@ impl SurgeEventSpec {
         !self.cancelled && self.targets.iter().any(|named| named == target)
     }
 
-    /// The floor that it puts under its targets at `at`, where it does.
+    /// What it declares under `name`: all of it, or nothing where a part cannot be read.
+    ///
+    /// # Errors
+    /// [`Unreadable`], with the first such part.
+    pub fn read(&self, name: &str) -> Result<(Option<Event>, Option<guard::Hold>), Unreadable> {
+        Ok((self.event(name)?, self.floor()?))
+    }
+
+    /// The floor that it puts under its targets, where it does.
     ///
     /// # Errors
     /// [`Unreadable`] when nobody can tell until when.
-    pub fn floor(&self, at: Timestamp) -> Result<Option<Replicas>, Unreadable> {
+    pub fn floor(&self) -> Result<Option<guard::Hold>, Unreadable> {
         let Some(hold) = self.hold.as_ref().filter(|_| !self.cancelled) else { return Ok(None) };
         let until = instant("hold.until", &hold.until)?;
-        Ok((at < until).then_some(Replicas(hold.replicas)))
+        let reason = hold.reason.as_str().into();
+        Ok(Some(guard::Hold { replicas: Replicas(hold.replicas), until, reason }))
     }
 
     /// The event that it declares under `name`, where it does.
@@ -181,15 +198,19 @@ impl SurgeEventSpec {
             Uplift::try_new(expected * expected / upper, expected, upper)
                 .map_err(|_| Unreadable::Uplift { expected: expected.to_string(), upper: upper.to_string() })
         });
+        let envelope = Envelope {
+            lead: TimeDelta::zero(),
+            ramp: span("surge.ramp", &surge.ramp, ramp)?,
+            hold: span("surge.stay", &surge.stay, stay)?,
+            decay: span("surge.decay", &surge.decay, decay)?,
+        };
+        if envelope == Envelope::default() {
+            return Err(Unreadable::Momentary);
+        }
         Ok(Some(Event {
             name: name.into(),
             at: instant("surge.at", &surge.at)?,
-            envelope: Envelope {
-                lead: TimeDelta::zero(),
-                ramp: span("surge.ramp", &surge.ramp, ramp)?,
-                hold: span("surge.stay", &surge.stay, stay)?,
-                decay: span("surge.decay", &surge.decay, decay)?,
-            },
+            envelope,
             uplift: uplift.transpose()?,
             peak: None,
             owner: surge.owner.as_deref().map(Into::into),
@@ -200,13 +221,26 @@ impl SurgeEventSpec {
     }
 }
 
+impl SurgeEvent {
+    /// When it was declared or last changed, by the API server's clock; what is written of its status is no change.
+    pub(super) fn changed_at(&self) -> Option<Timestamp> {
+        let written = self.metadata.managed_fields.iter().flatten();
+        let written = written.filter(|fields| fields.subresource.as_deref().unwrap_or_default().is_empty());
+        let instants =
+            written.filter_map(|fields| fields.time.as_ref()).chain(&self.metadata.creation_timestamp);
+        instants.filter_map(|time| DateTime::from_timestamp(time.0.as_second(), 0)).max()
+    }
+}
+
 fn instant(field: &'static str, text: &str) -> Result<Timestamp, Unreadable> {
-    let parsed = DateTime::parse_from_rfc3339(text);
-    parsed.map(|at| at.with_timezone(&Utc)).map_err(|_| Unreadable::Instant { field, found: text.to_owned() })
+    let parsed = DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc));
+    let parsed = parsed.filter(|at| YEARS.contains(&at.year()));
+    parsed.ok_or_else(|| Unreadable::Instant { field, found: text.to_owned() })
 }
 
 fn duration(field: &'static str, text: &str) -> Result<TimeDelta, Unreadable> {
     let parsed = humantime::parse_duration(text).ok().and_then(|parsed| TimeDelta::from_std(parsed).ok());
+    let parsed = parsed.filter(|parsed| *parsed <= LONGEST);
     parsed.ok_or_else(|| Unreadable::Duration { field, found: text.to_owned() })
 }
 
@@ -228,11 +262,12 @@ mod tests {
     fn a_hold_is_a_floor_until_it_ends_or_is_called_off() {
         let hold = json!({ "replicas": 40, "until": "2026-11-27T18:00:00+01:00", "reason": "INC-7" });
         let mut held = spec(json!({ "targets": ["api"], "hold": hold }));
-        assert_eq!(held.floor(at("2026-11-27T16:59:59Z")), Ok(Some(Replicas(40))));
-        assert_eq!(held.floor(at("2026-11-27T17:00:00Z")), Ok(None));
+        let floor = held.floor().unwrap().unwrap();
+        assert_eq!((floor.replicas, floor.until), (Replicas(40), at("2026-11-27T17:00:00Z")));
+        assert_eq!(&*floor.reason, "INC-7");
         assert!(held.is_about("api") && !held.is_about("ledger"));
         held.cancelled = true;
-        assert_eq!(held.floor(at("2026-11-27T09:00:00Z")), Ok(None));
+        assert_eq!(held.floor(), Ok(None));
         assert!(!held.is_about("api"));
     }
 
@@ -256,6 +291,12 @@ mod tests {
             spec(json!({ "targets": ["api"], "surge": surge })).event("x").unwrap_err()
         };
         assert!(of(json!({ "at": "noon" })).to_string().starts_with("surge.at \"noon\""));
+        assert!(of(json!({ "at": "9026-11-27T11:00:00Z" })).to_string().starts_with("surge.at"), "a slip");
+        // Longer than time itself: an instant that far off cannot be worked out.
+        let stay = of(json!({ "at": "2026-11-27T11:00:00Z", "stay": "100000000d" }));
+        assert!(stay.to_string().starts_with("surge.stay"), "{stay}");
+        let never = json!({ "at": "2026-11-27T11:00:00Z", "ramp": "0s", "stay": "0s", "decay": "0s" });
+        assert_eq!(of(never), Unreadable::Momentary);
         let ramp = of(json!({ "at": "2026-11-27T11:00:00Z", "ramp": "soon" }));
         assert!(ramp.to_string().starts_with("surge.ramp \"soon\""));
         let uplift = json!({ "expected": 2, "upper": 1 });

@@ -102,6 +102,7 @@ pub(super) fn check(
         stale_after: stale_after?,
         mode,
         floor,
+        hold: None,
     };
     Some(Target {
         name: Arc::from(name),

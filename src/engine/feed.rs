@@ -14,6 +14,7 @@ use super::complaints::{Call, Complaints, Trouble, TroubleOf};
 use super::fitting::FitPool;
 use super::learning::Learning;
 use super::{Archive, Demand, History, Measured, MetricSource, Metrics, Sample, Target};
+use crate::calendar::{Almanac, Event};
 use crate::decision::Evidence;
 use crate::forecast::{Forecaster, Observation};
 use crate::series::Series;
@@ -26,8 +27,11 @@ pub struct Supply<S, H> {
     /// Where the newest part is kept: what a decision looks at.
     pub history: H,
     /// What learns from it.
-    pub forecaster: Arc<dyn Forecaster>,
+    pub forecasters: Forecasters,
 }
+
+/// What learns from a demand of which that is written down.
+pub type Forecasters = Arc<dyn Fn(&Almanac) -> Arc<dyn Forecaster> + Send + Sync>;
 
 /// What all demands of a target learn with.
 pub(super) struct Means<A> {
@@ -59,11 +63,11 @@ struct Fetched {
 
 impl<S: MetricSource, H: History, A: Archive> Feed<S, H, A> {
     pub(super) fn new(target: Arc<Target>, demand: &Demand, supply: Supply<S, H>, means: Means<A>) -> Self {
-        let Supply { source, history, forecaster } = supply;
+        let Supply { source, history, forecasters } = supply;
         let demand = Arc::new(demand.clone());
         let (source_too, archive) = (Arc::clone(&source), means.archive.clone());
         let learning =
-            Learning::new(Arc::clone(&target), Arc::clone(&demand), source_too, archive, forecaster);
+            Learning::new(Arc::clone(&target), Arc::clone(&demand), source_too, archive, forecasters);
         Self {
             target,
             demand,
@@ -91,6 +95,11 @@ impl<S: MetricSource, H: History, A: Archive> Feed<S, H, A> {
         self.note(Call::Instant, at, &asked);
         self.learning.advance(at, deadline, &self.means.fits, &self.means.metrics).await;
         asked.ok().and_then(|asked| asked.measured)
+    }
+
+    /// Listens to `events` beside those of the configuration; see [`Learning::listen`].
+    pub(super) fn listen(&mut self, events: &[Event], in_force_from: Timestamp) {
+        self.learning.listen(events, in_force_from);
     }
 
     /// Whether the history that a decision looks at has been read, and it is known if there is a model.

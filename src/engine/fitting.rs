@@ -12,7 +12,7 @@ use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp};
 
 /// From the end of a fit's data being settled to its being in force on every replica: far longer than a fit takes.
-const IN_FORCE_AFTER: Duration = Duration::from_secs(60);
+pub(super) const IN_FORCE_AFTER: Duration = Duration::from_secs(60);
 
 /// How often a fit is tried while history is too short for one.
 const EVERY_WHILE_TOO_SHORT: Duration = Duration::from_secs(3600);

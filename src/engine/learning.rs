@@ -4,6 +4,9 @@
 //! the origin, which follows from the target's name and the time alone. So two replicas fit the same numbers however long
 //! each has been running, what came late is in it, and nobody holds two months of minutes in memory between fits.
 //!
+//! An event that is declared, changed or taken back between two fits makes the last one anew, with the same data and the
+//! other events; the model in force goes on answering until that is done.
+//!
 //! Reading and fitting go on beside the ticks. A source that is down at that moment is asked again, less and less often;
 //! the model in force reaches two days further all the while.
 
@@ -15,7 +18,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::fitting::{Cadence, FitPool};
 use super::reading::{self, Whole};
-use super::{Archive, Day, Demand, MetricSource, Metrics, Target};
+use super::{Archive, Day, Demand, Forecasters, MetricSource, Metrics, Target};
+use crate::calendar::Event;
 use crate::forecast::{self, Doubt, Fitted, Forecaster, Hygiene};
 use crate::series::Series;
 use crate::time::{Slot, Timestamp};
@@ -41,7 +45,11 @@ pub(super) struct Learning<S: MetricSource, A> {
     demand: Arc<Demand>,
     source: Arc<S>,
     archive: Option<Arc<A>>,
+    forecasters: Forecasters,
     forecaster: Arc<dyn Forecaster>,
+    /// Set while the model in force, if there is one, does not know the events that are listened to: from when on one that
+    /// does is to be in force.
+    outdated: Option<Timestamp>,
     cadence: Cadence,
     model: Option<Box<dyn Fitted>>,
     under_way: Option<(Slot, AbortOnDropHandle<Outcome<S::Error>>)>,
@@ -59,15 +67,18 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
         demand: Arc<Demand>,
         source: Arc<S>,
         archive: Option<Arc<A>>,
-        forecaster: Arc<dyn Forecaster>,
+        forecasters: Forecasters,
     ) -> Self {
         let cadence = Cadence::of(&target.name, demand.step);
+        let forecaster = forecasters(&target.almanac);
         Self {
             target,
             demand,
             source,
             archive,
+            forecasters,
             forecaster,
+            outdated: None,
             cadence,
             model: None,
             under_way: None,
@@ -78,14 +89,25 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
         }
     }
 
+    /// Listens to `events` beside those of the configuration, and to no others from before. A model that knows them is in force
+    /// as soon as it has been learned, but where there is one already not before `in_force_from`: what is under way without
+    /// them is given up.
+    pub(super) fn listen(&mut self, events: &[Event], in_force_from: Timestamp) {
+        let almanac = &self.target.almanac;
+        let all = almanac.events().iter().chain(events).cloned();
+        self.forecaster = (self.forecasters)(&almanac.clone().with_events(all));
+        self.under_way = None;
+        self.outdated = Some(in_force_from);
+    }
+
     /// The model in force.
     pub(super) fn model(&self) -> Option<&dyn Fitted> {
         self.model.as_deref()
     }
 
-    /// Whether it is known if there is a model.
+    /// Whether it is known if there is a model, of all that is listened to.
     pub(super) fn has_come_to_an_end(&self) -> bool {
-        self.learned.is_some()
+        self.learned.is_some() && self.outdated.is_none()
     }
 
     /// Starts what is due at `at`, and puts into force what is done and whose time has come. Waits until `deadline` at
@@ -99,13 +121,14 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
     ) {
         if self.under_way.is_none() && self.retry.is_none_or(|(then, _)| then <= at) {
             let origin = self.due(at);
-            if self.learned.is_none_or(|learned| learned < origin) {
+            if self.outdated.is_some() || self.learned.is_none_or(|learned| learned < origin) {
                 self.under_way =
                     Some((origin, AbortOnDropHandle::new(tokio::spawn(self.learn(origin, fits, metrics)))));
             }
         }
         let Some((origin, mut learning)) = self.under_way.take() else { return };
         let in_force_at = self.cadence.in_force_at(origin, self.demand.settle_lag);
+        let in_force_at = self.outdated.map_or(in_force_at, |from| from.max(in_force_at));
         if at < in_force_at && self.model.is_some() {
             self.under_way = Some((origin, learning));
             return;
@@ -182,6 +205,7 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
             }
         };
         self.retry = None;
+        self.outdated = None;
         self.learned = Some(origin);
         if let Some(archive) = self.archive.clone().filter(|_| !unkept.is_empty()) {
             let (target, demand) = (Arc::clone(&self.target), Arc::clone(&self.demand));

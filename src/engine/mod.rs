@@ -18,12 +18,12 @@ mod worker;
 
 pub use board::{Board, NoDecision, Published, Table};
 pub use day::Day;
-pub use feed::Supply;
+pub use feed::{Forecasters, Supply};
 pub use fitting::{Cadence, FitPool};
 pub use metrics::Metrics;
 pub use ports::{
-    Archive, Clock, ClusterView, DecisionLog, History, Kept, Measured, Memory, MetricSource, Recalled,
-    Sample, Tidied,
+    Archive, Clock, ClusterView, DecisionLog, Declared, History, Kept, Measured, Memory, MetricSource,
+    Recalled, Sample, Tidied,
 };
 pub use reading::{series, without};
 pub use target::{Demand, Label, LeadTime, ScaledObject, Target};

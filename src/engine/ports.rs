@@ -4,12 +4,14 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::{Demand, ScaledObject, Target};
+use crate::calendar::Event;
 use crate::decision::Decision;
 use crate::forecast::Observation;
+use crate::guard::Hold;
 use crate::plan::lead_time::Start;
 use crate::series::Series;
 use crate::time::{Slot, Timestamp};
-use crate::units::{Load, Replicas};
+use crate::units::Load;
 
 /// Who says what time it is. The wall clock in `serve`, a simulated one in `demo` and tests.
 pub trait Clock: Send + Sync + 'static {
@@ -169,8 +171,26 @@ pub trait ClusterView: std::fmt::Debug + Send + Sync + 'static {
     /// From asking for a pod of what `owner` scales to the pod being ready; `None` while nobody knows.
     fn lead_time(&self, owner: &ScaledObject) -> Option<Duration>;
 
-    /// The floor that somebody has put under the replicas of `target` for a while, in an incident say; `None` when nobody has.
-    fn floor(&self, target: &Target, at: Timestamp) -> Option<Replicas>;
+    /// What somebody has declared for `target` beside its configuration; `None` until it is known whether anybody has.
+    fn declared(&self, target: &Target) -> Option<Declared>;
+}
+
+/// What has been declared for a target beside its configuration.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Declared {
+    /// Events, in an order that every replica sees.
+    pub events: Vec<Event>,
+    /// When the newest of these events was declared or changed, by a clock that every replica reads; `None` when nobody knows.
+    pub since: Option<Timestamp>,
+    /// Floors for a while, past ones included.
+    pub holds: Vec<Hold>,
+}
+
+impl Declared {
+    /// The highest floor that is in force at `at`.
+    pub fn hold(&self, at: Timestamp) -> Option<&Hold> {
+        self.holds.iter().filter(|hold| at < hold.until).max_by_key(|hold| hold.replicas)
+    }
 }
 
 /// Where what was seen of pods outlives the process, so that a replica that starts plans as those that run.

@@ -13,9 +13,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::feed::{Feed, Means, Supply};
-use super::fitting::{FitPool, name_hash};
+use super::fitting::{FitPool, IN_FORCE_AFTER, name_hash};
 use super::{
-    Archive, Board, Clock, ClusterView, DecisionLog, History, LeadTime, MetricSource, Metrics, Sample, Target,
+    Archive, Board, Clock, ClusterView, DecisionLog, Declared, History, LeadTime, MetricSource, Metrics,
+    Sample, Target,
 };
 use crate::decision::{DECIDE_EVERY, Decision, Policy, State, decide};
 use crate::forecast::Observation;
@@ -35,6 +36,10 @@ const SPREAD: Duration = Duration::from_secs(2);
 /// down answers after this: with an error, so that KEDA's fallback acts. It must be short, for a pod that is not ready
 /// leaves the Service, and without `GetMetricSpec` no fallback fires.
 pub const START_UP_GRACE: Duration = Duration::from_secs(60);
+
+/// Declared events that change again within this time of a change are listened to after it: each change costs a fit, and
+/// whoever may declare events may do so in a loop.
+const LISTEN_EVERY: chrono::TimeDelta = chrono::TimeDelta::seconds(30);
 
 /// A wall clock that went back by more than this is not the one that the present state was made by.
 const CLOCK_MAY_STEP_BACK: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
@@ -74,6 +79,10 @@ pub struct Worker<S: MetricSource, H, C, L, A> {
     feeds: Vec<Feed<S, H, A>>,
     shared: Arc<Shared<C, L, A>>,
     cluster: Option<Arc<dyn ClusterView>>,
+    /// What is declared beside the configuration, as it was last seen; `None` until it is known whether anything is.
+    declared: Option<Declared>,
+    /// When the feeds were last told of other events.
+    told: Option<Timestamp>,
     first_tick: Option<Timestamp>,
     state: Option<State>,
 }
@@ -95,13 +104,16 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         let feed = |(demand, supply)| Feed::new(Arc::clone(&target), demand, supply, means());
         let feeds: Vec<_> = target.demands.iter().zip(supplies).map(feed).collect();
         assert_eq!(feeds.len(), target.demands.len(), "each demand of {} has a supply", target.name);
-        Self { target, feeds, shared, cluster: None, first_tick: None, state: None }
+        let declared = Some(Declared::default());
+        Self { target, feeds, shared, cluster: None, declared, told: None, first_tick: None, state: None }
     }
 
-    /// The same, which plans with the lead time that `cluster` shows where that is to be learned.
+    /// The same, which plans with the lead time that `cluster` shows where that is to be learned, and heeds what is declared
+    /// there.
     #[must_use]
     pub fn watching(self, cluster: Option<Arc<dyn ClusterView>>) -> Self {
-        Self { cluster, ..self }
+        let declared = self.declared.filter(|_| cluster.is_none());
+        Self { cluster, declared, ..self }
     }
 
     /// Ticks until `shutdown`.
@@ -138,6 +150,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
     pub async fn tick(&mut self, at: Timestamp) -> Option<Arc<Decision>> {
         let began = self.shared.clock.now();
         let deadline = Instant::now() + PATIENCE;
+        self.heed(at);
         let advances = self.feeds.iter_mut().map(|feed| feed.advance(at, deadline, PATIENCE));
         let live = join_all(advances).await;
 
@@ -155,7 +168,27 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         Some(decision)
     }
 
-    /// The target's policy at `at`: with the lead time that was learned, and a floor that somebody declared as its minimum.
+    /// Takes in what is declared at `at`: a hold at once, events as soon as they have been learned with.
+    fn heed(&mut self, at: Timestamp) {
+        let Some(cluster) = &self.cluster else { return };
+        let Some(mut declared) = cluster.declared(&self.target) else { return };
+        let listened = self.declared.take().unwrap_or_default();
+        if declared.events != listened.events {
+            if self.told.is_some_and(|told| at - told < LISTEN_EVERY) {
+                declared = Declared { holds: declared.holds, ..listened };
+            } else {
+                let events = declared.events.len();
+                tracing::info!(target = %self.target.name, events, "other events are declared; a model is learned with them");
+                // By the instant of the declaration, which replicas share, and not by that at which each of them sees it.
+                let in_force_from = declared.since.unwrap_or(at) + IN_FORCE_AFTER;
+                self.feeds.iter_mut().for_each(|feed| feed.listen(&declared.events, in_force_from));
+                self.told = Some(at);
+            }
+        }
+        self.declared = Some(declared);
+    }
+
+    /// The target's policy at `at`: with the lead time that was learned, and a hold that somebody declared.
     fn policy(&self, at: Timestamp) -> Policy {
         let Target { lead_time, policy, scaled_object, .. } = &*self.target;
         let mut policy = policy.clone();
@@ -165,18 +198,17 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         {
             policy.plan.lead_time = learned;
         }
-        if let Some(floor) = cluster.floor(&self.target, at) {
-            policy.guard.min = policy.guard.min.max(floor.min(policy.guard.max));
-        }
+        policy.guard.hold = self.declared.as_ref().and_then(|declared| declared.hold(at)).cloned();
         policy
     }
 
-    /// The state before the first decision; `None` while there is something left to wait for.
+    /// The state before the first decision; `None` while there is something left to wait for: what is declared, too, or the
+    /// first answer would be without it.
     async fn begin(&mut self, at: Timestamp, deadline: Instant) -> Option<State> {
         let first_tick = *self.first_tick.get_or_insert(at);
         let grace_is_over =
             at - first_tick >= chrono::TimeDelta::from_std(START_UP_GRACE).unwrap_or_default();
-        if !self.feeds.iter().all(Feed::is_there) {
+        if self.declared.is_none() || !self.feeds.iter().all(Feed::is_there) {
             return grace_is_over.then(State::default);
         }
         let replayed = self.replay(at, deadline).await;

@@ -1,10 +1,10 @@
 //! From what is wanted to what is allowed: an ordered list of named rules, each saying from, to and why.
 //!
-//! Trust and the staleness ladder choose the proposal; then the scale-down hold, the event floor and the reactive floor may
-//! raise it, and the bounds come last. Floors only raise. The law that everything here serves, for any input:
+//! Trust and the staleness ladder choose the proposal; then the scale-down hold, the event floor, a declared hold and the
+//! reactive floor may raise it, and the bounds come last. Floors only raise. The law that everything here serves, for any input:
 //!
 //! ```text
-//! guarded >= min(max, max(min, known reactive need of each demand, event floor))
+//! guarded >= min(max, max(min, known reactive need of each demand, event floor, hold))
 //! ```
 //!
 //! Shadow suppresses the statistical forecast and nothing else: what was declared counts in it too. No rule reads the
@@ -16,6 +16,7 @@ pub mod surge;
 pub mod tolerance;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::time::Timestamp;
@@ -49,6 +50,19 @@ pub struct Options {
     pub mode: Mode,
     /// What the present load may do.
     pub floor: Floor,
+    /// A floor for a while; no configuration has one, somebody declares it.
+    pub hold: Option<Hold>,
+}
+
+/// A floor that somebody has put under the replicas for a while, in an incident say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Never fewer; the maximum still holds.
+    pub replicas: Replicas,
+    /// From then on it is none.
+    pub until: Timestamp,
+    /// Why, in the words of whoever declared it.
+    pub reason: Arc<str>,
 }
 
 /// What the load that is there may do to replicas while there is a plan.
@@ -82,6 +96,8 @@ pub enum Rule {
     ScaleDownHold,
     /// Not fewer than what a declared event may need.
     EventFloor,
+    /// Not fewer than what somebody has declared for a while.
+    Hold,
     /// Not fewer than what the newest measurement needs.
     ReactiveFloor,
     /// A demand's measurements are stale: not fewer than what the last one needed.
@@ -94,7 +110,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule, in the order in which they are applied.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Shadow,
         Self::NoPlan,
         Self::RaisedQuantile,
@@ -102,6 +118,7 @@ impl Rule {
         Self::SurgeFreeze,
         Self::ScaleDownHold,
         Self::EventFloor,
+        Self::Hold,
         Self::ReactiveFloor,
         Self::FrozenFloor,
         Self::Min,
@@ -118,6 +135,7 @@ impl Rule {
             Self::SurgeFreeze => "surge_freeze",
             Self::ScaleDownHold => "scale_down_hold",
             Self::EventFloor => "event_floor",
+            Self::Hold => "hold",
             Self::ReactiveFloor => "reactive_floor",
             Self::FrozenFloor => "frozen_floor",
             Self::Min => "min",
@@ -162,6 +180,7 @@ mod tests {
             stale_after: Duration::from_secs(120),
             mode: Mode::Active,
             floor,
+            hold: None,
         };
         let decide = |seconds: i64, planned: Option<u32>, need, state: &State| {
             let standing = Standing {

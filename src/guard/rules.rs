@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Applied, Floor, Freshness, HELD_FOR, Mode, Options, Rule, Rung, State};
+use super::{Applied, Floor, Freshness, HELD_FOR, Hold, Mode, Options, Rule, Rung, State};
 use crate::plan::EventNeed;
 use crate::time::Timestamp;
 use crate::units::Replicas;
@@ -98,6 +98,7 @@ pub fn apply(situation: &Situation<'_>, state: &State) -> (Ruling, State) {
     surge(situation, &mut trail);
     let proposals = hold(situation, state, &mut trail);
     event_floor(situation, &mut trail);
+    declared_hold(situation, &mut trail);
     floor(situation, state, &mut trail);
     bounds(situation.options, &mut trail);
     let answers = remember(situation, state, trail.replicas);
@@ -237,6 +238,15 @@ fn event_floor(situation: &Situation<'_>, trail: &mut Trail) {
     });
 }
 
+/// Never fewer than what somebody has declared for a while: in shadow too.
+fn declared_hold(situation: &Situation<'_>, trail: &mut Trail) {
+    let hold = situation.options.hold.as_ref().filter(|hold| situation.now < hold.until);
+    let Some(Hold { replicas, until, reason }) = hold else { return };
+    trail.raise(Rule::Hold, *replicas, || {
+        format!("{replicas} are held until {}: {reason}", until.format("%Y-%m-%d %H:%M:%SZ"))
+    });
+}
+
 /// Never fewer than what is known to be needed now. What a demand needed last counts for as long as any number is
 /// answered, also when nothing else is known of that demand any more.
 fn floor(situation: &Situation<'_>, state: &State, trail: &mut Trail) {
@@ -291,6 +301,7 @@ mod tests {
             stale_after: Duration::from_secs(120),
             mode,
             floor: Floor::Reactive,
+            hold: None,
         }
     }
 
@@ -479,6 +490,7 @@ mod tests {
                 stale_after: Duration::from_secs(120),
                 mode: if shadow { Mode::Shadow } else { Mode::Active },
                 floor: Floor::Reactive,
+                hold: None,
             };
             let mut state = State::default();
             let mut now = 1_000_000;

@@ -203,6 +203,7 @@ pub(super) mod tests {
                     stale_after: Duration::from_secs(120),
                     mode: guard::Mode::Active,
                     floor: guard::Floor::default(),
+                    hold: None,
                 },
             },
             tolerance: guard::Tolerance::default(),

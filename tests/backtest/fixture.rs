@@ -77,6 +77,7 @@ pub(crate) fn replayed(
             stale_after: Duration::from_secs(180),
             mode: Mode::Active,
             floor: guard::Floor::Reactive,
+            hold: None,
         },
     };
     let settle_lag = Duration::from_secs(120);

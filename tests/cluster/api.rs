@@ -128,8 +128,8 @@ impl Api {
     pub(crate) fn declare(&self, name: &str, spec: Option<&Value>) {
         let mut cluster = self.cluster();
         cluster.version += 1;
-        let metadata =
-            json!({ "name": name, "namespace": "payments", "resourceVersion": cluster.version.to_string() });
+        let metadata = json!({ "name": name, "namespace": "payments", "resourceVersion": cluster.version.to_string(),
+                    "creationTimestamp": nine().to_rfc3339() });
         let surges = cluster.surges.get_or_insert_default();
         let kind = if spec.is_some() { "MODIFIED" } else { "DELETED" };
         let former = surges.remove(name).map(|former| former["spec"].clone());

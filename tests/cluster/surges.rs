@@ -3,6 +3,8 @@
 use kube::CustomResourceExt as _;
 use serde_json::json;
 use tidetable::cluster::SurgeEvent;
+use tidetable::engine::Declared;
+use tidetable::time::Timestamp;
 use tidetable::units::Replicas;
 
 use super::*;
@@ -57,13 +59,17 @@ async fn a_hold_is_in_force_when_it_is_seen_and_gone_when_it_is_taken_back() {
         |replicas: u32| json!({ "replicas": replicas, "until": "2026-11-27T10:00:00Z", "reason": "INC-7" });
     api.declare("early", Some(&json!({ "targets": ["api"], "hold": hold(30) })));
     let following = Following::of(&api, &Arc::default());
-    let floor = || following.sight.floor(&target(), nine());
+    let at = |at: Timestamp| {
+        let declared = following.sight.declared(&target())?;
+        declared.hold(at).map(|hold| hold.replicas)
+    };
+    let floor = || at(nine());
     until("the hold that was there", || floor() == Some(Replicas(30))).await;
     api.declare("incident", Some(&json!({ "targets": ["ledger", "api"], "hold": hold(40) })));
     until("the higher hold", || floor() == Some(Replicas(40))).await;
-    assert_eq!(following.sight.floor(&target(), nine() + chrono::TimeDelta::hours(1)), None, "it has ended");
+    assert_eq!(at(nine() + chrono::TimeDelta::hours(1)), None, "it has ended");
     let elsewhere = Target { name: "other".into(), ..Target::clone(&target()) };
-    assert_eq!(following.sight.floor(&elsewhere, nine()), None);
+    assert_eq!(following.sight.declared(&elsewhere), Some(Declared::default()));
     api.declare("incident", None);
     until("the first hold alone", || floor() == Some(Replicas(30))).await;
     api.declare("early", Some(&json!({ "targets": ["api"], "hold": hold(30), "cancelled": true })));
@@ -75,11 +81,27 @@ async fn a_surge_is_known_by_its_name_and_a_cluster_without_the_definition_has_n
     let api = Api::start();
     let following = Following::of(&api, &Arc::default());
     until("a watch of pods", || api.watches() == 1).await;
-    assert_eq!(following.sight.events(&target()), []);
+    until("that there is none", || following.sight.declared(&target()) == Some(Declared::default())).await;
     let surge = json!({ "at": "2026-11-27T11:00:00+05:30", "uplift": { "expected": 6.0, "upper": 12.0 } });
     // The definition is installed, and the next try finds it.
     api.declare("phone-launch", Some(&json!({ "targets": ["api"], "surge": surge })));
-    until("the surge", || following.sight.events(&target()).len() == 1).await;
-    let event = following.sight.events(&target()).remove(0);
+    let events = || following.sight.declared(&target()).unwrap().events;
+    until("the surge", || events().len() == 1).await;
+    let event = events().remove(0);
     assert_eq!((&*event.name, event.uplift.unwrap().upper), ("phone-launch", 12.0));
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_read_is_left_out_and_the_rest_counts_by_when_it_was_declared() {
+    let api = Api::start();
+    let surge =
+        |stay: &str| json!({ "targets": ["api"], "surge": { "at": "2026-11-27T11:00:00Z", "stay": stay } });
+    api.declare("good", Some(&surge("45m")));
+    api.declare("endless", Some(&surge("100000000d")));
+    let following = Following::of(&api, &Arc::default());
+    until("what is declared", || following.sight.declared(&target()).is_some()).await;
+    let declared = following.sight.declared(&target()).unwrap();
+    let names: Vec<_> = declared.events.iter().map(|event| &*event.name).collect();
+    assert_eq!(names, ["good"]);
+    assert_eq!(declared.since, Some(nine()), "by the API server's clock");
 }

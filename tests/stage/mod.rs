@@ -57,6 +57,7 @@ pub(crate) fn target(name: &str) -> Arc<Target> {
                 stale_after: seconds(120),
                 mode: guard::Mode::Active,
                 floor: guard::Floor::default(),
+                hold: None,
             },
         },
         tolerance: guard::Tolerance::default(),

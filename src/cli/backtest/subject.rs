@@ -80,6 +80,7 @@ impl Meant {
                     stale_after: Duration::from_secs(180),
                     mode: Mode::Active,
                     floor: guard::Floor::Reactive,
+                    hold: None,
                 },
             },
             tolerance: Tolerance::default(),

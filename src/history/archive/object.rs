@@ -315,6 +315,7 @@ pub(super) fn test_target() -> Target {
                 stale_after: minutes(2),
                 mode: guard::Mode::Shadow,
                 floor: guard::Floor::default(),
+                hold: None,
             },
         },
         tolerance: guard::Tolerance::default(),
