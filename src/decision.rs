@@ -17,8 +17,8 @@ use std::time::Duration;
 use crate::forecast::nowcast::AGE;
 use crate::forecast::{Fitted, Known, Observation};
 use crate::guard::surge::{Surge, Watch};
-use crate::guard::{self, Applied, Freshness, Rung, Situation, Standing};
-use crate::plan::{self, EventNeed, Plan, RENEWAL, Shortfall};
+use crate::guard::{self, Applied, Freshness, Mode, Rung, Situation, Standing};
+use crate::plan::{self, Counts, EventNeed, Plan, Prospect, RENEWAL, Shortfall};
 use crate::series::Series;
 use crate::time::Timestamp;
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
@@ -80,6 +80,7 @@ pub struct State {
     watches: Vec<Watch>,
     /// What was found at the last look at the horizon. It is told and moves nothing.
     shortfall: Option<Shortfall>,
+    prospects: Arc<[Prospect]>,
     /// What was answered last.
     answered: Option<Replicas>,
     guard: guard::State,
@@ -119,6 +120,8 @@ pub struct Decision {
     pub claims: Vec<Claim>,
     /// What will be missing in the next 48 h in spite of everything.
     pub shortfall: Option<Shortfall>,
+    /// What each declared event of the next 48 h will need, ascending by where they begin.
+    pub prospects: Arc<[Prospect]>,
     /// Each rule that changed the number, in order.
     pub applied: Vec<Applied>,
     /// What is allowed, and answered; `None` when no number is honest.
@@ -148,10 +151,10 @@ pub fn decide(
 
     let situation = Situation { now, demands: &standings, options: &policy.guard };
     let (ruling, guard) = guard::apply(&situation, &state.guard);
-    let shortfall = if now.timestamp().rem_euclid(LOOK_AHEAD_EVERY) == 0 {
+    let (shortfall, prospects) = if now.timestamp().rem_euclid(LOOK_AHEAD_EVERY) == 0 {
         look_ahead(now, evidence, &newest_live, policy, state.answered.or(ruling.guarded))
     } else {
-        state.shortfall
+        (state.shortfall, Arc::clone(&state.prospects))
     };
     let decision = Decision {
         target: Arc::clone(target),
@@ -160,27 +163,38 @@ pub fn decide(
         rung: ruling.rung,
         claims,
         shortfall,
+        prospects: Arc::clone(&prospects),
         applied: ruling.applied,
         guarded: ruling.guarded,
     };
     let answered = decision.guarded.or(state.answered);
-    (decision, State { newest_live, watches, shortfall, answered, guard })
+    (decision, State { newest_live, watches, shortfall, prospects, answered, guard })
 }
 
-/// What will be missing of any demand: the largest shortfall.
+/// What will be missing of any demand, the largest shortfall, and what declared events will need.
 fn look_ahead(
     now: Timestamp,
     evidence: &[Evidence<'_>],
     newest_live: &[Option<Observation>],
     policy: &Policy,
     standing: Option<Replicas>,
-) -> Option<Shortfall> {
-    let standing = (standing?, policy.guard.max);
-    let each = evidence.iter().zip(newest_live).filter_map(|(evidence, live)| {
+) -> (Option<Shortfall>, Arc<[Prospect]>) {
+    let counts = match policy.guard.mode {
+        Mode::Shadow => Counts::DeclaredOnly,
+        Mode::Active => Counts::ForecastToo,
+    };
+    let (mut shortfall, mut prospects) = (None, Vec::new());
+    for (evidence, live) in evidence.iter().zip(newest_live) {
+        let Some(model) = evidence.model else { continue };
         let known = Known { settled: evidence.settled, origin: evidence.settled.end(), live: *live };
-        Shortfall::ahead(now, evidence.model?, &known, evidence.capacity, &policy.plan, standing)
-    });
-    each.max_by_key(|shortfall| shortfall.missing)
+        let (capacity, options) = (evidence.capacity, &policy.plan);
+        let missing = standing.and_then(|standing| {
+            Shortfall::ahead(now, model, &known, capacity, options, (standing, policy.guard.max))
+        });
+        shortfall = shortfall.into_iter().chain(missing).max_by_key(|shortfall| shortfall.missing);
+        prospects.extend(Prospect::ahead(now, model, &known, capacity, options, counts));
+    }
+    (shortfall, Prospect::most_of_each(prospects).into())
 }
 
 /// What one demand asks for, how the guard sees it, and what to remember of it.

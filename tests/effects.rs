@@ -417,6 +417,28 @@ fn before_a_launch_pods_for_its_upper_bound_are_asked_for_in_shadow_too() {
 }
 
 #[test]
+fn what_a_launch_will_need_is_said_an_hour_before_and_counts_the_forecast_where_that_counts() {
+    for mode in [Mode::Shadow, Mode::Active] {
+        let (launch, policy) = launch(6.0, -60, mode);
+        let decision = launch.decide(&policy, None);
+        let [prospect] = &*decision.prospects else { panic!("one launch: {:?}", decision.prospects) };
+        assert_eq!((&*prospect.name, prospect.from), ("launch", at("2026-11-25T14:00:00Z")));
+        // Grown after five minutes, for three quarters of an hour, at twelve times of what is usual then.
+        let grown = at("2026-11-25T14:04:00Z")..at("2026-11-25T14:50:00Z");
+        assert!(grown.contains(&prospect.ready_by), "{prospect:?}");
+        // At half past two New York opens, in the midst of it.
+        let usual =
+            Traffic::new(Options::new(7, ZONE, "2026-11-25".parse().unwrap())).rate(prospect.ready_by);
+        let expected = 12.0 * usual / 100.0;
+        assert!(
+            (0.7..1.4).contains(&(f64::from(prospect.replicas.0) / expected)),
+            "{prospect:?} for {expected}"
+        );
+        assert!(decision.claims[0].event_need.is_none(), "nothing is asked for yet");
+    }
+}
+
+#[test]
 fn a_launch_that_is_larger_than_declared_raises_the_rest_of_itself_within_two_minutes() {
     let [median, upper] = launch(20.0, 2, Mode::Active).0.ahead();
     assert!(upper > 20.0, "two minutes in, still in the ramp that was declared: {upper}");

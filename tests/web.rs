@@ -14,7 +14,7 @@ use tidetable::engine::{Board, Demand, Target};
 use tidetable::forecast::Observation;
 use tidetable::guard::Rung;
 use tidetable::guard::surge::Surge;
-use tidetable::plan::{Climb, EventNeed, Limit, Shortfall};
+use tidetable::plan::{Climb, EventNeed, Limit, Prospect, Shortfall};
 use tidetable::units::{Load, LoadPerReplica, Replicas};
 use tidetable::{telemetry, web};
 use tokio::net::TcpListener;
@@ -250,7 +250,7 @@ async fn decisions_are_shown_with_their_reasons() {
                             "reactiveNeedReplicas": 32, "plan": plan, "eventNeed": null, "surge": null,
                         },
                     ],
-                    "shortfall": null,
+                    "shortfall": null, "eventsAhead": [],
                     "applied": [
                         { "rule": "scale_down_hold", "from": 34, "to": 34, "why": "34 were proposed 15 s ago" },
                     ],
@@ -282,6 +282,13 @@ async fn what_is_out_of_the_ordinary_is_shown_where_it_is_looked_for() {
         needed: Replicas(212),
         limit: Limit::Max,
     });
+    decision.prospects = Arc::new([Prospect {
+        name: "launch".into(),
+        from: at(3600),
+        until: at(9000),
+        replicas: Replicas(212),
+        ready_by: at(3900),
+    }]);
     let claim = &mut decision.claims[0];
     claim.event_need =
         Some(EventNeed { replicas: Replicas(30), name: "launch".into(), load: load(3600.0), at: at(120) });
@@ -300,6 +307,11 @@ async fn what_is_out_of_the_ordinary_is_shown_where_it_is_looked_for() {
         "neededReplicas": 212, "limit": "max",
     });
     assert_eq!(shown["shortfall"], missing);
+    let ahead = serde_json::json!([{
+        "event": "launch", "from": "2026-11-27T10:00:00Z", "until": "2026-11-27T11:30:00Z", "replicas": 212,
+        "readyBy": "2026-11-27T10:05:00Z",
+    }]);
+    assert_eq!(shown["eventsAhead"], ahead);
     let claimed = &shown["demands"][0];
     let event = serde_json::json!({ "event": "launch", "at": "2026-11-27T09:02:00Z", "load": 3600.0, "replicas": 30 });
     assert_eq!(claimed["eventNeed"], event);

@@ -25,7 +25,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::calendar::{Almanac, WindowSource};
+use crate::calendar::{Almanac, Window, WindowSource};
 use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
@@ -114,6 +114,12 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
     fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {
         let _ = (known, targets);
         None
+    }
+
+    /// The declared events that it knows of in `from..until`, ascending by where they begin; none where it listens to none.
+    fn events(&self, from: Timestamp, until: Timestamp) -> Vec<Window> {
+        let _ = (from, until);
+        Vec::new()
     }
 
     /// Quantiles of the demand that the pods asked for now will meet first: at the end of a lead-time window that ends at

@@ -292,6 +292,7 @@ mod tests {
             rung: Rung::Unavailable,
             claims: vec![claim("requests", Some(stale)), claim("queue", None)],
             shortfall: None,
+            prospects: Arc::default(),
             applied: Vec::new(),
             guarded: None,
         };

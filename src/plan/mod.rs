@@ -11,6 +11,7 @@
 
 mod growth;
 pub mod lead_time;
+mod prospect;
 mod shortfall;
 
 use std::ops::Range;
@@ -22,6 +23,7 @@ use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
 pub use growth::{Growth, SYNC, ScaleUp, ScaleUpPolicy, Select, Unit};
+pub use prospect::{Counts, Prospect};
 pub use shortfall::{Limit, Shortfall};
 
 /// What turns demand into replicas.

@@ -10,7 +10,7 @@ use crate::engine::{NoDecision, Target};
 use crate::forecast::Observation;
 use crate::guard::Mode;
 use crate::guard::surge::Surge;
-use crate::plan::{Climb, EventNeed, Limit, Plan, Shortfall};
+use crate::plan::{Climb, EventNeed, Limit, Plan, Prospect, Shortfall};
 use crate::time::Timestamp;
 use crate::units::Load;
 
@@ -48,6 +48,8 @@ struct Shown<'a> {
     demands: Vec<Claimed<'a>>,
     /// What will be missing in the next 48 h in spite of everything.
     shortfall: Option<Missing>,
+    /// What each declared event of the next 48 h will need.
+    events_ahead: Vec<Coming<'a>>,
     applied: Vec<Applied<'a>>,
     guarded_replicas: Option<u32>,
     active: Option<bool>,
@@ -107,6 +109,17 @@ struct Declared<'a> {
     at: Timestamp,
     load: f64,
     replicas: u32,
+}
+
+/// What a declared event will need.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Coming<'a> {
+    event: &'a str,
+    from: Timestamp,
+    until: Timestamp,
+    replicas: u32,
+    ready_by: Timestamp,
 }
 
 /// A rise beyond what was expected.
@@ -190,6 +203,18 @@ impl<'a> From<&'a EventNeed> for Declared<'a> {
     }
 }
 
+impl<'a> From<&'a Prospect> for Coming<'a> {
+    fn from(prospect: &'a Prospect) -> Self {
+        Self {
+            event: &prospect.name,
+            from: prospect.from,
+            until: prospect.until,
+            replicas: prospect.replicas.0,
+            ready_by: prospect.ready_by,
+        }
+    }
+}
+
 impl From<&Surge> for Surging {
     fn from(surge: &Surge) -> Self {
         Self {
@@ -264,6 +289,7 @@ impl<'a> Shown<'a> {
             plan: decision.plan().map(Planned::from),
             demands: decision.claims.iter().map(|claim| Claimed::new(target, claim)).collect(),
             shortfall: decision.shortfall.as_ref().map(Missing::from),
+            events_ahead: decision.prospects.iter().map(Coming::from).collect(),
             applied: decision
                 .applied
                 .iter()

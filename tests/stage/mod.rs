@@ -97,6 +97,7 @@ pub(crate) fn decision(target: &str, at: Timestamp, replicas: Option<u32>) -> Ar
             surge: None,
         }],
         shortfall: None,
+        prospects: Arc::default(),
         applied: replicas
             .map(|count| Applied {
                 rule: Rule::ScaleDownHold,

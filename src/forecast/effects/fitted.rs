@@ -17,7 +17,7 @@ use super::company::beside;
 use super::lift::Lift;
 use super::occasion::{Occasion, Sight};
 use super::reach::{Reach, Standing, normal_quantile};
-use crate::calendar::WindowSource;
+use crate::calendar::{Window, WindowSource};
 use crate::forecast::{Cause, Components, EventFloor, Fitted, Forecast, Known, Observation, Peak};
 use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp};
@@ -159,6 +159,13 @@ impl Fitted for FittedEffects {
 
     fn most_seen(&self) -> Option<Load> {
         self.base.most_seen()
+    }
+
+    fn events(&self, from: Timestamp, until: Timestamp) -> Vec<Window> {
+        let windows = self.occasions.iter().map(|occasion| &occasion.window);
+        let events =
+            windows.filter(|window| window.source == WindowSource::Event && window.touches(from, until));
+        events.cloned().collect()
     }
 
     fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Hygiene;
+use crate::calendar::Window;
 use crate::forecast::{EventFloor, Fitted, Forecast, Known, Peak};
 use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp};
@@ -57,6 +58,10 @@ impl FittedHygiene {
 impl Fitted for FittedHygiene {
     fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
         self.shown(known, |known| self.base.forecast(known, targets, levels))
+    }
+
+    fn events(&self, from: Timestamp, until: Timestamp) -> Vec<Window> {
+        self.base.events(from, until)
     }
 
     fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {
