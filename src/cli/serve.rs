@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// Where metrics, health and pages are, instead of `server.http`
     #[arg(long, value_name = "ADDRESS", env = "TIDETABLE_HTTP")]
     http: Option<SocketAddr>,
+    /// The Lease, in this pod's namespace, whose holder writes what becomes of `SurgeEvents`; nobody does unless given
+    #[arg(long, value_name = "NAME", env = "TIDETABLE_LEASE")]
+    lease: Option<String>,
     /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,h2=debug`
     #[arg(long, value_name = "LEVEL", default_value = "info", env = "TIDETABLE_LOG")]
     log_level: String,
@@ -93,7 +96,9 @@ async fn serve(args: &Args, config: Config, archive: Option<Archive>) -> anyhow:
     let mut servers = JoinSet::new();
     assembly.answer(grpc, http, &mut servers, &shutdown);
     let notes = config.history.as_ref().map(|history| Arc::new(Notes::beside(&history.archive)));
-    let look = cluster::watch_over(Arc::clone(&board), sight, notes, Arc::clone(&clock), shutdown.clone());
+    let candidacy = args.lease.clone().map(|lease| cluster::Candidacy { lease, identity: identity() });
+    let (clock_too, stops) = (Arc::clone(&clock), shutdown.clone());
+    let look = cluster::watch_over(Arc::clone(&board), sight, notes, candidacy, clock_too, stops);
     servers.spawn(async move {
         look.await;
         Ok(())
@@ -122,6 +127,12 @@ async fn serve(args: &Args, config: Config, archive: Option<Archive>) -> anyhow:
         tracing::warn!(seconds = GRACE.as_secs(), "the grace period was exceeded; leaving all the same");
     }
     outcome
+}
+
+/// The name of this replica, which no other has: its pod's, and its process's where several are at one place.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "tidetable".to_owned());
+    format!("{host}_{}", std::process::id())
 }
 
 /// What to say of a task that should have lived as long as the process.

@@ -16,7 +16,7 @@ pub enum Error {
         "may not {verb} {what} ({said}); give tidetable's service account that right, as the chart's cluster.enabled does"
     )]
     Forbidden {
-        /// What was tried: get, list or watch.
+        /// What was tried, such as get or watch.
         verb: &'static str,
         /// With what.
         what: String,
@@ -36,6 +36,14 @@ pub enum Error {
         what: String,
         /// What it lacks.
         field: &'static str,
+    },
+    /// The API server took too long.
+    #[error("cannot {verb} {what}: the API server did not answer in time; it is tried again")]
+    Late {
+        /// What was tried.
+        verb: &'static str,
+        /// With what.
+        what: String,
     },
     /// The API server did not answer, or not as it should.
     #[error("cannot {verb} {what}; it is tried again")]
@@ -81,6 +89,7 @@ impl Error {
             Self::Forbidden { .. } => "forbidden",
             Self::NotFound { .. } => "not_found",
             Self::Incomplete { .. } => "incomplete",
+            Self::Late { .. } => "late",
             Self::Unanswered { .. } => "unanswered",
         }
     }

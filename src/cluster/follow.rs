@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::pods::Pods;
-use super::{Error, Scaled, Sight, SurgeEvent, SurgeEventSpec};
+use super::{Candidacy, Error, Scaled, Sight, SurgeEvent, SurgeEventSpec, herald};
 use crate::engine::{Board, Clock, LeadTime, Memory, ScaledObject};
 use crate::plan::lead_time::Start;
 
@@ -49,11 +49,12 @@ pub async fn connect() -> Result<kube::Client, Error> {
 
 /// Connects, and then follows ([`follow`]) until `shutdown`: at once where a token for this pod's own cluster is mounted, and
 /// elsewhere as soon as a target of `board` has a lead time to be learned. Where that fails it is said once for each such
-/// target, and tried again.
+/// target, and tried again. With a `candidacy` this replica also stands for telling what becomes of what is declared ([`herald`]).
 pub async fn watch_over<C: Clock, M: Memory>(
     board: Arc<Board>,
     sight: Arc<Sight>,
     memory: Option<Arc<M>>,
+    candidacy: Option<Candidacy>,
     clock: Arc<C>,
     shutdown: CancellationToken,
 ) {
@@ -81,7 +82,21 @@ pub async fn watch_over<C: Clock, M: Memory>(
         () = shutdown.cancelled() => return,
         client = client => client,
     };
-    follow(client, board, sight, memory, clock, shutdown).await;
+    let tells = async {
+        if let Some(candidacy) = candidacy {
+            let (client, board, sight) = (client.clone(), Arc::clone(&board), Arc::clone(&sight));
+            herald(client, board, sight, candidacy, Arc::clone(&clock), shutdown.clone()).await;
+        }
+    };
+    let follows = follow(
+        client.clone(),
+        Arc::clone(&board),
+        Arc::clone(&sight),
+        memory,
+        Arc::clone(&clock),
+        shutdown.clone(),
+    );
+    tokio::join!(follows, tells);
 }
 
 /// Whose pods are to be looked at.

@@ -29,6 +29,7 @@ struct Failed {
 pub struct Metrics {
     lead_time: Family<Owner, Gauge>,
     errors: Family<Failed, Counter>,
+    lease_held: Gauge,
 }
 
 impl Metrics {
@@ -45,12 +46,21 @@ impl Metrics {
             "What could not be read of the cluster, by why",
             self.errors.clone(),
         );
+        registry.register(
+            "lease_held",
+            "1 while this replica writes the status of SurgeEvents and Kubernetes Events",
+            self.lease_held.clone(),
+        );
     }
 
     pub(super) fn learned(&self, owner: &ScaledObject, learned: &Learned) {
         let labels = Owner { namespace: owner.namespace.clone(), scaled_object: owner.name.clone() };
         let seconds = i64::try_from(learned.lead_time.as_secs()).unwrap_or(i64::MAX);
         self.lead_time.get_or_create(&labels).set(seconds);
+    }
+
+    pub(super) fn holds_lease(&self, holds: bool) {
+        self.lease_held.set(i64::from(holds));
     }
 
     pub(super) fn failed(&self, owner: &ScaledObject, reason: &'static str) {

@@ -109,9 +109,19 @@ impl Sight {
         }
     }
 
+    /// Notes whether this replica is the one that writes.
+    pub(super) fn holds_lease(&self, holds: bool) {
+        self.metrics.holds_lease(holds);
+    }
+
     /// Notes that nobody looks: outside a cluster nothing is waited for.
     pub(super) fn look_away(&self) {
         self.unlooked.store(true, Ordering::Relaxed);
+    }
+
+    /// What is declared, whatever it is about, in every namespace that is looked at.
+    pub(super) fn surges(&self) -> Vec<Arc<SurgeEvent>> {
+        self.namespaces().values().flat_map(|namespace| namespace.surges.state()).collect()
     }
 
     fn namespaces(&self) -> MutexGuard<'_, BTreeMap<String, Namespace>> {

@@ -17,6 +17,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::SurgeEventStatus;
 use crate::calendar::{Envelope, Event, Uplift, YEARS};
 use crate::guard;
 use crate::time::Timestamp;
@@ -40,14 +41,19 @@ const LONGEST: TimeDelta = TimeDelta::days(31);
     kind = "SurgeEvent",
     namespaced,
     shortname = "surge",
+    status = "SurgeEventStatus",
     doc = "Something that will move demand of targets in its namespace, or a floor under their replicas for a while.",
     derive = "PartialEq",
     printcolumn = r#"{"name":"Targets","type":"string","jsonPath":".spec.targets"}"#,
+    printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
     printcolumn = r#"{"name":"At","type":"string","jsonPath":".spec.surge.at"}"#,
-    printcolumn = r#"{"name":"Expected","type":"number","jsonPath":".spec.surge.uplift.expected"}"#,
+    printcolumn = r#"{"name":"Replicas","type":"integer","jsonPath":".status.replicasAtPeak"}"#,
+    printcolumn = r#"{"name":"Ready by","type":"string","jsonPath":".status.readyAt"}"#,
+    printcolumn = r#"{"name":"Short","type":"integer","jsonPath":".status.shortfall"}"#,
     printcolumn = r#"{"name":"Hold","type":"integer","jsonPath":".spec.hold.replicas"}"#,
     printcolumn = r#"{"name":"Until","type":"string","jsonPath":".spec.hold.until"}"#,
-    printcolumn = r#"{"name":"Cancelled","type":"boolean","jsonPath":".spec.cancelled"}"#
+    printcolumn = r#"{"name":"Accepted","type":"string","jsonPath":".status.conditions[?(@.type=='Accepted')].status","priority":1}"#,
+    printcolumn = r#"{"name":"Why","type":"string","jsonPath":".status.conditions[?(@.type=='Accepted')].message","priority":1}"#
 )]
 #[x_kube(validation = Rule::new("has(self.surge) || has(self.hold)").message("say surge, hold, or both"))]
 #[serde(rename_all = "camelCase")]

@@ -145,7 +145,7 @@ fn only_keda_asks_only_monitoring_scrapes_and_out_goes_what_is_named() {
 }
 
 #[test]
-fn a_token_is_mounted_and_a_right_asked_for_only_to_read_the_cluster() {
+fn a_token_is_mounted_and_a_right_asked_for_only_to_read_the_cluster_and_to_tell_what_becomes_of_events() {
     let off = one(smallest("off", json!({})));
     assert_eq!(off.pod()["spec"]["automountServiceAccountToken"], false);
     for kind in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"] {
@@ -155,23 +155,49 @@ fn a_token_is_mounted_and_a_right_asked_for_only_to_read_the_cluster() {
     let some = one(production("two namespaces", json!({})));
     assert_eq!(some.pod()["spec"]["automountServiceAccountToken"], true);
     assert!(some.all("ClusterRole").is_empty() && some.all("ClusterRoleBinding").is_empty());
-    let namespaces: Vec<_> =
-        some.all("Role").iter().map(|role| role["metadata"]["namespace"].clone()).collect();
-    assert_eq!(namespaces, ["payments", "settlement"]);
+    let roles: Vec<_> = some.all("Role").iter().map(|role| &role["metadata"]).map(named).collect();
+    let expected = [("scaling", "tidetable-lease"), ("payments", "tidetable"), ("settlement", "tidetable")];
+    assert_eq!(roles, expected.map(|(namespace, name)| (namespace.to_owned(), name.to_owned())));
     for binding in some.all("RoleBinding") {
         let account = json!([{ "kind": "ServiceAccount", "name": "tidetable", "namespace": "scaling" }]);
         assert_eq!(binding["subjects"], account);
     }
 
     let all = one(smallest("everywhere", json!({ "cluster": { "enabled": true } })));
-    let rules = all.one("ClusterRole")["rules"].as_array().unwrap();
-    for rule in rules.iter().chain(some.all("Role")[0]["rules"].as_array().unwrap()) {
-        for verb in rule["verbs"].as_array().unwrap() {
-            assert!(["get", "list", "watch"].map(Value::from).contains(verb), "{rule}");
-        }
+    assert!(all.all("Role").len() == 1 && all.all("RoleBinding").len() == 1, "of the Lease");
+    let rules = |role: &Value| role["rules"].as_array().unwrap().clone();
+    let everywhere = rules(all.one("ClusterRole"));
+    assert_eq!(rules(some.all("Role")[1]), everywhere, "the same in a namespace as in all");
+    for rule in &everywhere {
         let resources = rule["resources"].as_array().unwrap();
         assert!(!resources.contains(&json!("secrets")) && !resources.contains(&json!("*")), "{rule}");
     }
+    // What can change something, all of it.
+    let reads = ["get", "list", "watch"].map(Value::from);
+    let writes = |rules: Vec<Value>| {
+        let writing = rules
+            .into_iter()
+            .filter(|rule| !rule["verbs"].as_array().unwrap().iter().all(|verb| reads.contains(verb)));
+        writing.collect::<Vec<_>>()
+    };
+    let expected = [
+        json!({ "apiGroups": ["tidetable.dev"], "resources": ["surgeevents/status"], "verbs": ["patch"] }),
+        json!({ "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"] }),
+    ];
+    assert_eq!(writes(everywhere), expected);
+    let lease = |verbs: Value| json!({ "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": verbs });
+    let mut own = lease(json!(["get", "update"]));
+    own["resourceNames"] = json!(["tidetable"]);
+    assert_eq!(writes(rules(all.one("Role"))), [lease(json!(["create"])), own]);
+    // The Lease that may be had is the one that is asked for.
+    assert!(arguments(&all).contains(&"--lease=tidetable"), "{:?}", arguments(&all));
+    assert!(!arguments(&off).iter().any(|argument| argument.starts_with("--lease")));
+}
+
+/// Namespace and name.
+fn named(metadata: &Value) -> (String, String) {
+    let text = |key: &str| metadata[key].as_str().unwrap().to_owned();
+    (text("namespace"), text("name"))
 }
 
 #[test]

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::Json;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, patch, post};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -41,6 +42,13 @@ struct Cluster {
     /// What is declared; `None` where nobody has installed the definition.
     surges: Option<BTreeMap<String, Value>>,
     surge_watchers: Vec<UnboundedSender<String>>,
+    /// Each patch of a status: of which object, and what.
+    patches: Vec<(String, Value)>,
+    /// The Lease, and whether anybody may have it.
+    lease: Option<Value>,
+    lease_forbidden: bool,
+    /// Kubernetes Events as they were made.
+    events: Vec<Value>,
     pods: BTreeMap<String, Value>,
     faults: VecDeque<Fault>,
     /// Each request for pods: `list` or `watch`, and from which version.
@@ -81,6 +89,16 @@ impl Api {
             .route("/apis/apps/v1/namespaces/payments/deployments/{name}/scale", get(scale))
             .route("/api/v1/namespaces/payments/pods", get(pods))
             .route("/apis/tidetable.dev/v1alpha1/namespaces/payments/surgeevents", get(surges))
+            .route(
+                "/apis/tidetable.dev/v1alpha1/namespaces/payments/surgeevents/{name}/status",
+                patch(become_of),
+            )
+            .route("/apis/coordination.k8s.io/v1/namespaces/default/leases", post(make_lease))
+            .route(
+                "/apis/coordination.k8s.io/v1/namespaces/default/leases/{name}",
+                get(lease).put(renew_lease),
+            )
+            .route("/apis/events.k8s.io/v1/namespaces/payments/events", post(tell))
             .with_state(Arc::clone(&self.cluster));
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
@@ -124,23 +142,74 @@ impl Api {
         (cluster.scaled, cluster.hpa) = (scaled, hpa);
     }
 
-    /// Declares a SurgeEvent, or takes it back.
+    /// Declares a `SurgeEvent`, or takes it back.
     pub(crate) fn declare(&self, name: &str, spec: Option<&Value>) {
         let mut cluster = self.cluster();
         cluster.version += 1;
         let metadata = json!({ "name": name, "namespace": "payments", "resourceVersion": cluster.version.to_string(),
-                    "creationTimestamp": nine().to_rfc3339() });
+                    "creationTimestamp": nine().to_rfc3339(), "uid": format!("uid-{name}"),
+                    "generation": cluster.version });
         let surges = cluster.surges.get_or_insert_default();
         let kind = if spec.is_some() { "MODIFIED" } else { "DELETED" };
-        let former = surges.remove(name).map(|former| former["spec"].clone());
-        let said = spec.cloned().or(former);
-        let surge = json!({ "kind": "SurgeEvent", "apiVersion": "tidetable.dev/v1alpha1",
-                            "metadata": metadata, "spec": said });
+        let former = surges.remove(name).unwrap_or_default();
+        let said = spec.cloned().unwrap_or_else(|| former["spec"].clone());
+        let mut surge = json!({ "kind": "SurgeEvent", "apiVersion": "tidetable.dev/v1alpha1",
+                                "metadata": metadata, "spec": said });
+        if !former["status"].is_null() {
+            surge["status"] = former["status"].clone();
+        }
         if spec.is_some() {
             surges.insert(name.to_owned(), surge.clone());
         }
         let line = format!("{}\n", json!({ "type": kind, "object": surge }));
         cluster.surge_watchers.retain(|watcher| watcher.send(line.clone()).is_ok());
+    }
+
+    /// The status of a `SurgeEvent`, as it was last written.
+    pub(crate) fn status(&self, name: &str) -> Value {
+        let cluster = self.cluster();
+        cluster
+            .surges
+            .as_ref()
+            .and_then(|surges| surges.get(name))
+            .map_or(Value::Null, |surge| surge["status"].clone())
+    }
+
+    /// Each patch of a status so far: of which object, and what.
+    pub(crate) fn patches(&self) -> Vec<(String, Value)> {
+        self.cluster().patches.clone()
+    }
+
+    /// Kubernetes Events so far: their type, reason, what they are about and what they say.
+    pub(crate) fn events(&self) -> Vec<[String; 4]> {
+        let cluster = self.cluster();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let event = |event: &Value| {
+            let about = &event["regarding"];
+            let about = format!("{} {} {}", text(&about["kind"]), text(&about["name"]), text(&about["uid"]));
+            [text(&event["type"]), text(&event["reason"]), about, text(&event["note"])]
+        };
+        cluster.events.iter().map(event).collect()
+    }
+
+    /// The Lease, as it was last written.
+    pub(crate) fn lease(&self) -> Value {
+        self.cluster().lease.clone().unwrap_or_default()
+    }
+
+    /// Writes the Lease past everybody.
+    pub(crate) fn set_lease(&self, spec: &Value) {
+        let mut cluster = self.cluster();
+        cluster.version += 1;
+        let metadata = json!({ "name": "tidetable", "namespace": "default", "resourceVersion": cluster.version.to_string() });
+        cluster.lease =
+            Some(json!({ "kind": "Lease", "apiVersion": "coordination.k8s.io/v1", "metadata": metadata,
+                                     "spec": spec }));
+    }
+
+    /// Whether anybody may have the Lease.
+    pub(crate) fn forbid_lease(&self, forbidden: bool) {
+        self.cluster().lease_forbidden = forbidden;
     }
 
     /// What is done to the next requests for pods.
@@ -229,6 +298,13 @@ impl Drop for Api {
 }
 
 impl Cluster {
+    fn keep_lease(&mut self, mut lease: Value) -> Response {
+        self.version += 1;
+        lease["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.lease = Some(lease.clone());
+        answer(&lease)
+    }
+
     fn tell(&mut self, kind: &str, object: &Value) {
         let line = format!("{}\n", json!({ "type": kind, "object": object }));
         self.watchers.retain(|watcher| watcher.send(line.clone()).is_ok());
@@ -319,6 +395,87 @@ async fn pods(State(cluster): State<Shared>, Query(asked): Query<BTreeMap<String
     }
     cluster.watchers.push(sender);
     stream(UnboundedReceiverStream::new(receiver))
+}
+
+/// Merges a patch into the status, as RFC 7386 says, and tells the watchers.
+async fn become_of(
+    State(cluster): State<Shared>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Json(patch): Json<Value>,
+) -> Response {
+    assert_eq!(headers[header::CONTENT_TYPE], "application/merge-patch+json");
+    assert_eq!(
+        patch.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["status"],
+        "nothing but the status is written"
+    );
+    let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
+    cluster.version += 1;
+    let version = cluster.version.to_string();
+    cluster.patches.push((name.clone(), patch.clone()));
+    let Some(surge) = cluster.surges.as_mut().and_then(|surges| surges.get_mut(&name)) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    if surge["status"].is_null() {
+        surge["status"] = json!({});
+    }
+    let status = surge["status"].as_object_mut().unwrap();
+    for (key, value) in patch["status"].as_object().unwrap() {
+        if value.is_null() {
+            status.remove(key);
+        } else {
+            status.insert(key.clone(), value.clone());
+        }
+    }
+    surge["metadata"]["resourceVersion"] = json!(version);
+    let surge = surge.clone();
+    let line = format!("{}\n", json!({ "type": "MODIFIED", "object": surge }));
+    cluster.surge_watchers.retain(|watcher| watcher.send(line.clone()).is_ok());
+    answer(&surge)
+}
+
+async fn lease(State(cluster): State<Shared>, Path(name): Path<String>) -> Response {
+    assert_eq!(name, "tidetable");
+    let cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
+    match &cluster.lease {
+        _ if cluster.lease_forbidden => refusal(Fault::Forbid),
+        Some(lease) => answer(lease),
+        None => failure(StatusCode::NOT_FOUND, "NotFound", "leases \"tidetable\" not found"),
+    }
+}
+
+async fn make_lease(State(cluster): State<Shared>, Json(lease): Json<Value>) -> Response {
+    let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
+    if cluster.lease.is_some() {
+        return conflict();
+    }
+    cluster.keep_lease(lease)
+}
+
+/// Whoever read an older one is told so.
+async fn renew_lease(State(cluster): State<Shared>, Json(lease): Json<Value>) -> Response {
+    let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
+    let version = |lease: &Value| lease["metadata"]["resourceVersion"].clone();
+    if cluster.lease.as_ref().map(version) != Some(version(&lease)) {
+        return conflict();
+    }
+    cluster.keep_lease(lease)
+}
+
+async fn tell(State(cluster): State<Shared>, Json(event): Json<Value>) -> Response {
+    cluster.lock().unwrap_or_else(PoisonError::into_inner).events.push(event.clone());
+    answer(&event)
+}
+
+fn conflict() -> Response {
+    failure(StatusCode::CONFLICT, "Conflict", "the object has been modified")
+}
+
+fn failure(code: StatusCode, reason: &str, message: &str) -> Response {
+    let body = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                       "code": code.as_u16(), "reason": reason, "message": message });
+    (code, body.to_string()).into_response()
 }
 
 fn stream(lines: UnboundedReceiverStream<String>) -> Response {

@@ -14,9 +14,9 @@ mod online;
 mod prometheus;
 mod rolling;
 #[path = "../stage/mod.rs"]
-#[expect(dead_code, reason = "the tests of the servers use the rest")]
 mod stage;
 mod surges;
+mod telling;
 mod watches;
 
 use std::convert::Infallible;

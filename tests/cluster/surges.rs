@@ -43,13 +43,17 @@ fn the_definition_refuses_what_nobody_could_follow() {
     assert_eq!(hold["properties"]["until"]["format"], "date-time");
     let required = hold["required"].as_array().unwrap();
     assert_eq!(required.len(), 3, "a floor has an end and a reason: {required:?}");
+    assert_eq!(version["subresources"], json!({ "status": {} }), "a status is written apart from the spec");
     let columns: Vec<_> = version["additionalPrinterColumns"]
         .as_array()
         .unwrap()
         .iter()
         .map(|column| &column["name"])
         .collect();
-    assert_eq!(columns, ["Targets", "At", "Expected", "Hold", "Until", "Cancelled"]);
+    assert_eq!(
+        columns,
+        ["Targets", "Phase", "At", "Replicas", "Ready by", "Short", "Hold", "Until", "Accepted", "Why"]
+    );
 }
 
 #[tokio::test]

@@ -64,6 +64,9 @@ spec:
         - --config=/etc/tidetable/tidetable.yaml
         - --grpc={{ .Values.bindAddress }}:50051
         - --http={{ .Values.bindAddress }}:8080
+        {{- if .Values.cluster.enabled }}
+        - --lease={{ include "tidetable.name" . }}
+        {{- end }}
         - --log-level={{ .Values.log.level }}
         - --log-format={{ .Values.log.format }}
       ports:

@@ -1,4 +1,4 @@
-{{/* What is read where the scaled objects are. Nothing here can change a replica count. */}}
+{{/* What is read, and told, where the scaled objects are. Nothing here can change a replica count. */}}
 {{- define "tidetable.reading" -}}
 - apiGroups: [keda.sh]
   resources: [scaledobjects]
@@ -12,4 +12,10 @@
 - apiGroups: [tidetable.dev]
   resources: [surgeevents]
   verbs: [list, watch]
+- apiGroups: [tidetable.dev] # what becomes of them
+  resources: [surgeevents/status]
+  verbs: [patch]
+- apiGroups: [events.k8s.io] # patch: an Event that comes again is counted in the first
+  resources: [events]
+  verbs: [create, patch]
 {{- end -}}
