@@ -616,6 +616,43 @@ async fn an_answer_that_the_source_doubts_is_decided_on_and_counted_as_such() {
 }
 
 #[tokio::test]
+async fn forecasts_are_held_against_what_came_once_that_has_settled() {
+    let (mut worker, shared) = worker(&Source::new(21), Mode::Active);
+    let mut registry = prometheus_client::registry::Registry::default();
+    shared.metrics.register(&mut registry);
+    // By the name of the counter and how far ahead.
+    let count = |name: &str, lead: &str| {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let series = format!("{name}_total{{target=\"payments-api\",demand=\"demand\",lead=\"{lead}\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&series)?.parse::<f64>().ok())
+    };
+    decided(&mut worker, 0).await;
+    assert_eq!(count("forecasts_matured", "plan"), None, "who has just started has nothing to show");
+    for second in (60..7_200).step_by(60) {
+        decided(&mut worker, second).await;
+    }
+    for (lead, least) in [("plan", 40.0), ("60m", 50.0)] {
+        let of = |name: &str| count(name, lead).unwrap_or_else(|| panic!("{name} {lead}"));
+        let matured = of("forecasts_matured");
+        assert!((least..120.0).contains(&matured), "{lead}: {matured}");
+        let coverage = of("forecasts_covered") / matured;
+        assert!((0.85..=1.0).contains(&coverage), "{lead}: {coverage}");
+        let (over, under, observed) =
+            (of("forecast_over_load"), of("forecast_under_load"), of("forecast_observed_load"));
+        // Noon: some 1,590 tx/s, with 2.5 % of noise to either side.
+        assert!((1_500.0..1_650.0).contains(&(observed / matured)), "{lead}: {observed}");
+        assert!((over - under).abs() / observed < 0.02, "{lead}: {over} over, {under} under {observed}");
+        assert!(
+            (0.002..0.03).contains(&((over + under) / observed)),
+            "{lead}: {over} and {under} of {observed}"
+        );
+        let pinball = of("forecast_pinball_load") / observed;
+        assert!((0.0002..0.01).contains(&pinball), "{lead}: {pinball}");
+    }
+}
+
+#[tokio::test]
 async fn an_archive_that_fails_costs_no_answer() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("archive");

@@ -163,6 +163,7 @@ async fn a_scrape_is_open_metrics_and_what_is_not_known_is_absent() {
             "tidetable_shortfall_replicas 0.0",
             "tidetable_min_replicas 0.0",
             "tidetable_max_replicas 200.0",
+            "tidetable_planned_quantile 0.95",
             "tidetable_decision_age_seconds 5.0",
             "tidetable_lead_time_seconds 90.0",
             "tidetable_observed_load{demand=\"demand\"} 3840.0",
@@ -183,6 +184,7 @@ async fn a_scrape_is_open_metrics_and_what_is_not_known_is_absent() {
             "tidetable_answering 0.0",
             "tidetable_min_replicas 0.0",
             "tidetable_max_replicas 200.0",
+            "tidetable_planned_quantile 0.95",
             "tidetable_decision_age_seconds 5.0",
             "tidetable_lead_time_seconds 90.0",
             "tidetable_capacity_load{demand=\"demand\"} 120.0",
@@ -191,7 +193,7 @@ async fn a_scrape_is_open_metrics_and_what_is_not_known_is_absent() {
             "tidetable_target_info{namespace=\"payments\",scaled_object=\"ledger\",mode=\"active\"} 1.0",
         ]
     );
-    assert_eq!(of("young").len(), 6, "{:?}", of("young"));
+    assert_eq!(of("young").len(), 7, "{:?}", of("young"));
 
     // A decision that expires takes its gauges with it; only its age goes on.
     server.clock.advance(seconds(400));

@@ -1,5 +1,7 @@
 //! What the engine counts.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -7,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::record::{Lead, Outcome};
 use crate::forecast::{Doubt, Hygiene};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,6 +32,27 @@ struct MaskedLabels {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LeadLabels {
+    target: String,
+    demand: String,
+    lead: &'static str,
+}
+
+/// A sum of loads, or of what forecasts were beside them; it never falls.
+type Sum = Counter<f64, AtomicU64>;
+
+/// What came of forecasts.
+#[derive(Debug, Clone, Default)]
+struct Matured {
+    all: Family<LeadLabels, Counter>,
+    covered: Family<LeadLabels, Counter>,
+    over: Family<LeadLabels, Sum>,
+    under: Family<LeadLabels, Sum>,
+    pinball: Family<LeadLabels, Sum>,
+    observed: Family<LeadLabels, Sum>,
+}
+
 /// Counters of ticks, fetches and fits, and what the newest fits left out.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -38,6 +62,7 @@ pub struct Metrics {
     fit_masked_slots: Family<MaskedLabels, Gauge>,
     archive_errors: Family<FetchLabels, Counter>,
     tick_duration: Histogram,
+    matured: Matured,
 }
 
 impl Default for Metrics {
@@ -49,6 +74,7 @@ impl Default for Metrics {
             fit_masked_slots: Family::default(),
             archive_errors: Family::default(),
             tick_duration: Histogram::new(exponential_buckets(1e-4, 4.0, 10)),
+            matured: Matured::default(),
         }
     }
 }
@@ -79,6 +105,19 @@ impl Metrics {
             Unit::Seconds,
             self.tick_duration.clone(),
         );
+        self.matured.register(registry);
+    }
+
+    /// Counts what came of a forecast.
+    pub(super) fn matured(&self, target: &str, demand: &str, lead: Lead, outcome: &Outcome) {
+        let labels = LeadLabels { target: target.into(), demand: demand.into(), lead: lead.name() };
+        let Matured { all, covered, over, under, pinball, observed } = &self.matured;
+        all.get_or_create(&labels).inc();
+        covered.get_or_create(&labels).inc_by(u64::from(outcome.covered));
+        over.get_or_create(&labels).inc_by(outcome.over);
+        under.get_or_create(&labels).inc_by(outcome.under);
+        pinball.get_or_create(&labels).inc_by(outcome.pinball);
+        observed.get_or_create(&labels).inc_by(outcome.observed);
     }
 
     pub(super) fn ticked(&self, took: std::time::Duration) {
@@ -107,5 +146,40 @@ impl Metrics {
 
     pub(super) fn fitted(&self, target: &str, outcome: &'static str) {
         self.fits.get_or_create(&OutcomeLabels { target: target.into(), outcome }).inc();
+    }
+}
+
+impl Matured {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "forecasts_matured",
+            "Forecasts whose slot has been measured since, by how far ahead they were",
+            self.all.clone(),
+        );
+        registry.register(
+            "forecasts_covered",
+            "Those of them that were not exceeded at the planned quantile",
+            self.covered.clone(),
+        );
+        registry.register(
+            "forecast_over_load",
+            "Sum of what the median forecast was above what came, in the unit of the query",
+            self.over.clone(),
+        );
+        registry.register(
+            "forecast_under_load",
+            "Sum of what the median forecast was below what came, in the unit of the query",
+            self.under.clone(),
+        );
+        registry.register(
+            "forecast_pinball_load",
+            "Sum of the pinball loss at the planned quantile, in the unit of the query",
+            self.pinball.clone(),
+        );
+        registry.register(
+            "forecast_observed_load",
+            "Sum of what came in the slots of these forecasts, in the unit of the query",
+            self.observed.clone(),
+        );
     }
 }

@@ -13,6 +13,7 @@ mod learning;
 mod metrics;
 mod ports;
 mod reading;
+mod record;
 mod target;
 mod worker;
 

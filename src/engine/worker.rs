@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::feed::{Feed, Means, Supply};
 use super::fitting::{FitPool, IN_FORCE_AFTER, name_hash};
+use super::record::Record;
 use super::{
     Archive, Board, Clock, ClusterView, DecisionLog, Declared, History, LeadTime, MetricSource, Metrics,
     Sample, Target,
@@ -77,6 +78,8 @@ pub struct Worker<S: MetricSource, H, C, L, A> {
     target: Arc<Target>,
     /// One for each demand of the target, in its order.
     feeds: Vec<Feed<S, H, A>>,
+    /// One for each feed.
+    records: Vec<Record>,
     shared: Arc<Shared<C, L, A>>,
     cluster: Option<Arc<dyn ClusterView>>,
     /// What is declared beside the configuration, as it was last seen; `None` until it is known whether anything is.
@@ -105,7 +108,18 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         let feeds: Vec<_> = target.demands.iter().zip(supplies).map(feed).collect();
         assert_eq!(feeds.len(), target.demands.len(), "each demand of {} has a supply", target.name);
         let declared = Some(Declared::default());
-        Self { target, feeds, shared, cluster: None, declared, told: None, first_tick: None, state: None }
+        let records = feeds.iter().map(|_| Record::default()).collect();
+        Self {
+            target,
+            feeds,
+            records,
+            shared,
+            cluster: None,
+            declared,
+            told: None,
+            first_tick: None,
+            state: None,
+        }
     }
 
     /// The same, which plans with the lead time that `cluster` shows where that is to be learned, and heeds what is declared
@@ -159,7 +173,13 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
             None => self.begin(at, deadline).await?,
         };
         let evidence: Vec<_> = self.feeds.iter().zip(live).map(|(feed, live)| feed.evidence(live)).collect();
-        let (decision, state) = decide(&self.target.name, at, &evidence, &self.policy(at), &state);
+        let policy = self.policy(at);
+        let (decision, state) = decide(&self.target.name, at, &evidence, &policy, &state);
+        let noted = evidence.iter().zip(&decision.claims).zip(&mut self.records);
+        for ((evidence, claim), record) in noted {
+            let metrics = (&self.shared.metrics, &*self.target.name);
+            record.note(at, evidence, claim, policy.plan.quantile, metrics);
+        }
         self.state = Some(state);
         let (decision, shared) = (Arc::new(decision), &self.shared);
         shared.log.record(&decision);

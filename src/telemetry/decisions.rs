@@ -88,7 +88,7 @@ struct Gauge<F> {
 type OfTarget = fn(&Reading) -> Option<f64>;
 type OfDemand = fn(Part<'_>) -> Option<f64>;
 
-const OF_TARGETS: [Gauge<OfTarget>; 10] = [
+const OF_TARGETS: [Gauge<OfTarget>; 11] = [
     Gauge {
         name: "answering",
         help: "1 when GetMetrics has a replica count to answer with, 0 when it answers with an error",
@@ -141,6 +141,12 @@ const OF_TARGETS: [Gauge<OfTarget>; 10] = [
         help: "The configured maximum; planned replicas above it are pods that will be missing",
         unit: None,
         read: |reading| Some(f64::from(reading.target.policy.guard.max.0)),
+    },
+    Gauge {
+        name: "planned_quantile",
+        help: "The quantile of demand that plans are read at: the share of forecasts that are not to be exceeded",
+        unit: None,
+        read: |reading| Some(reading.target.policy.plan.quantile.get()),
     },
     Gauge {
         name: "decision_age",

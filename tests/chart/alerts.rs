@@ -60,6 +60,7 @@ targets:
     capacity: { perReplica: 1 }
     replicas: { min: 1, max: 2 }
     timezone: UTC
+    calendars: [nyse]
 ",
     )
     .unwrap();
