@@ -48,7 +48,7 @@ pub async fn connect() -> Result<kube::Client, Error> {
 }
 
 /// Connects, and then follows ([`follow`]) until `shutdown`: at once where a token for this pod's own cluster is mounted, and
-/// elsewhere as soon as a target of `board` has a lead time to be learned. Where that fails it is said once for each such
+/// elsewhere as soon as a target of `board` has a lead time to be learned, or there is a candidacy. Where that fails it is said once for each such
 /// target, and tried again. With a `candidacy` this replica also stands for telling what becomes of what is declared ([`herald`]).
 pub async fn watch_over<C: Clock, M: Memory>(
     board: Arc<Board>,
@@ -61,7 +61,7 @@ pub async fn watch_over<C: Clock, M: Memory>(
     let client = async {
         loop {
             let wanted = wanted(&board);
-            if wanted.is_empty() && kube::Config::incluster().is_err() {
+            if wanted.is_empty() && candidacy.is_none() && kube::Config::incluster().is_err() {
                 sight.look_away();
                 clock.sleep_until(clock.now() + LOOK_EVERY).await;
                 continue;

@@ -6,7 +6,7 @@
 //!
 //! None of it is waited for by an answer, and what cannot be written is said once and tried again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +102,8 @@ struct Herald {
 struct Memory {
     /// By the UID of the object: what a watch shows may be older.
     written: BTreeMap<String, SurgeEventStatus>,
+    /// UIDs of objects whose status could not be found once.
+    missed: BTreeSet<String>,
     targets: BTreeMap<Arc<str>, Told>,
     /// Those of ScaledObjects, by which `kubectl describe` finds their Events.
     uids: BTreeMap<ScaledObject, String>,
@@ -154,7 +156,9 @@ impl Herald {
     /// Tells all that is not told yet, as long as `candidate` holds.
     async fn turn(&mut self, table: &Table, now: Timestamp, candidate: &Candidate) {
         let surges = self.sight.surges();
-        self.memory.written.retain(|uid, _| surges.iter().any(|surge| surge.uid().as_ref() == Some(uid)));
+        let there: BTreeSet<String> = surges.iter().filter_map(|surge| surge.uid()).collect();
+        self.memory.written.retain(|uid, _| there.contains(uid));
+        self.memory.missed.retain(|uid| there.contains(uid));
         let (mut messages, mut trouble) = (Vec::new(), None);
         for surge in surges {
             if !candidate.holds() {
@@ -162,8 +166,12 @@ impl Herald {
             }
             match self.write(&surge, table, now).await {
                 Ok(news) => messages.extend(news),
-                // It is gone, and its watch will say so.
-                Err(Error::NotFound { .. }) => {}
+                // It is gone, and its watch will say so; or the definition is an older one, without a status.
+                Err(error @ Error::NotFound { .. }) => {
+                    if !self.memory.missed.insert(surge.uid().unwrap_or_default()) {
+                        trouble = Some(error);
+                    }
+                }
                 Err(error) => trouble = Some(error),
             }
         }
@@ -217,7 +225,7 @@ impl Herald {
         // What is not known is null in it, and so taken away from what is there.
         let patch = Patch::Merge(json!({ "status": fresh }));
         let manager = PatchParams { field_manager: Some(REPORTER.to_owned()), ..PatchParams::default() };
-        let what = format!("the status of SurgeEvent {namespace}/{name}");
+        let what = format!("the status of SurgeEvent {namespace}/{name} (the chart's crds/ define one)");
         bounded(&what, "patch", surges.patch_status(&name, &manager, &patch)).await?;
         let former = surge.status.clone().unwrap_or_default();
         let messages = news(&former, &fresh).into_iter().map(|(kind, reason, note)| Message {

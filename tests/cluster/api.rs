@@ -42,6 +42,8 @@ struct Cluster {
     /// What is declared; `None` where nobody has installed the definition.
     surges: Option<BTreeMap<String, Value>>,
     surge_watchers: Vec<UnboundedSender<String>>,
+    /// The definition is an older one, without a status.
+    statusless: bool,
     /// Each patch of a status: of which object, and what.
     patches: Vec<(String, Value)>,
     /// The Lease, and whether anybody may have it.
@@ -205,6 +207,11 @@ impl Api {
         cluster.lease =
             Some(json!({ "kind": "Lease", "apiVersion": "coordination.k8s.io/v1", "metadata": metadata,
                                      "spec": spec }));
+    }
+
+    /// Whether the definition is an older one, without a status.
+    pub(crate) fn set_statusless(&self, statusless: bool) {
+        self.cluster().statusless = statusless;
     }
 
     /// Whether anybody may have the Lease.
@@ -414,6 +421,13 @@ async fn become_of(
     cluster.version += 1;
     let version = cluster.version.to_string();
     cluster.patches.push((name.clone(), patch.clone()));
+    if cluster.statusless {
+        return failure(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "the server could not find the requested resource",
+        );
+    }
     let Some(surge) = cluster.surges.as_mut().and_then(|surges| surges.get_mut(&name)) else {
         return StatusCode::NOT_FOUND.into_response();
     };

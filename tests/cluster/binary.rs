@@ -23,6 +23,11 @@ impl Drop for Serve {
 impl Serve {
     /// A process that has one target with `leadTime: auto` and the kubeconfig for `api`, if there is one.
     fn start(api: Option<&Api>) -> Self {
+        Self::start_with(api, &[])
+    }
+
+    /// The same with more arguments.
+    fn start_with(api: Option<&Api>, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "\
@@ -58,6 +63,7 @@ targets:
         ]);
         let mut child = command
             .args(["--log-format", "json"])
+            .args(more)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -132,4 +138,32 @@ fn outside_a_cluster_it_says_what_is_lacking_and_serves() {
     let line = serve.says("the cluster is not seen");
     assert!(line.contains("neither a service account's token nor a kubeconfig"), "{line}");
     assert_eq!(serve.child.try_wait().unwrap(), None, "it goes on");
+}
+
+#[test]
+fn the_binary_writes_what_becomes_of_a_surge_event_where_a_lease_is_named_and_only_there() {
+    let api = Api::start();
+    let until = chrono::Utc::now() + chrono::TimeDelta::hours(1);
+    let hold = serde_json::json!({ "replicas": 2, "until": until.to_rfc3339(), "reason": "INC-7" });
+    api.declare("incident", Some(&serde_json::json!({ "targets": ["api"], "hold": hold })));
+    let mut silent = Serve::start(Some(&api));
+    silent.says("a SurgeEvent is declared");
+    let mut serve = Serve::start_with(Some(&api), &["--lease", "tidetable"]);
+    let event: serde_json::Value = serde_json::from_str(&serve.says("showing metrics")).unwrap();
+    let address = event["address"].as_str().unwrap().to_owned();
+    let began = std::time::Instant::now();
+    while api.status("incident")["phase"] != "Active" {
+        assert!(began.elapsed() < PATIENCE, "{}", api.status("incident"));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(api.status("incident")["replicasAtPeak"], 2);
+    let holder = api.lease()["spec"]["holderIdentity"].as_str().unwrap().to_owned();
+    assert!(holder.ends_with(&format!("_{}", serve.child.id())), "{holder}");
+    assert!(page(&address, "/metrics").contains("tidetable_lease_held 1"));
+
+    // It is told to go, and gives the Lease up.
+    let told = Command::new("kill").args(["-TERM", &serve.child.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    assert!(serve.child.wait().unwrap().success());
+    assert!(api.lease()["spec"]["holderIdentity"].is_null(), "{}", api.lease());
 }

@@ -300,3 +300,16 @@ async fn who_may_not_have_the_lease_writes_nothing_until_the_right_is_given() {
     api.forbid_lease(false);
     telling.at(14, "a status", || phase(&api, "launch").is_some()).await;
 }
+
+#[tokio::test]
+async fn a_definition_without_a_status_is_waited_for_and_costs_nothing_else() {
+    let api = Api::start();
+    api.set_statusless(true);
+    api.declare("launch", Some(&launch()));
+    let telling = Telling::of(&api, "a");
+    telling.at(0, "a try", || !api.patches().is_empty()).await;
+    telling.turns(1..=4).await;
+    assert!(api.status("launch").is_null() && api.events().is_empty());
+    api.set_statusless(false);
+    telling.at(5, "a status", || phase(&api, "launch").is_some()).await;
+}
