@@ -31,7 +31,10 @@ const LIKENESSES: [Likeness; 4] =
 const LIKE_NO_OTHER: Likeness = Likeness::Recent(7);
 
 /// Widths over which neighbouring minutes are averaged, in minutes. One alone keeps the edge of a batch sharp.
-const WIDTHS: [i64; 5] = [1, 5, 15, 31, 61];
+const WIDTHS: [i64; 4] = [5, 15, 31, 61];
+
+/// What a minute has of its own must stand out from chance by so many standard errors.
+const DOUBT: f64 = 2.0;
 
 /// How far back a day of the same kind may lie: the holiday before the last one.
 const KIND_REACH_DAYS: i64 = 120;
@@ -153,11 +156,13 @@ impl Memory<'_> {
         best.1
     }
 
-    /// The usual demand of one minute: the mean over the days it is like, each smoothed over `width` minutes.
+    /// The usual demand of one minute: the mean over the days it is like, each smoothed over `width` minutes, and what the
+    /// days agree that this minute has of its own, as the edge of a batch has.
     fn of(&self, slot: Slot, likeness: Likeness, width: i64, days: &mut Days) -> Option<f64> {
         let at = Step::MINUTE.end(slot);
         let date = local_date(self.clock, slot);
         let (mut sum, mut count) = (0.0, 0.0);
+        let mut own = Agreed::default();
         for back in days.alike(date, likeness, self.outlook) {
             let Some(then) = self.clock.days_earlier(at, *back).map(|then| Step::MINUTE.slot_of(then)) else {
                 continue;
@@ -169,9 +174,41 @@ impl Memory<'_> {
             if let Some(mean) = self.sums.mean(around) {
                 sum += mean;
                 count += 1.0;
+                if let Some(load) = self.sums.load(then) {
+                    own.add(load - mean);
+                }
             }
         }
-        (count > 0.0).then(|| sum / count)
+        (count > 0.0).then(|| (sum / count + own.mean()).max(0.0))
+    }
+}
+
+/// A mean as far as it is agreed on: drawn to 0 by what chance alone would make of it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Agreed {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Agreed {
+    fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        self.sum += value;
+        self.squares += value * value;
+    }
+
+    /// `m·(1 − k·σ²/n/m²)₊`, a positive-part shrinkage (James & Stein, 1961) that leaves nothing within [`DOUBT`] standard
+    /// errors of 0.
+    fn mean(&self) -> f64 {
+        if self.count < 2.0 {
+            return 0.0;
+        }
+        let mean = self.sum / self.count;
+        let variance = ((self.squares - self.sum * mean) / (self.count - 1.0)).max(0.0);
+        let chance = DOUBT * DOUBT * variance / self.count;
+        let square = mean * mean;
+        if square > chance { mean * (1.0 - chance / square) } else { 0.0 }
     }
 }
 
@@ -214,4 +251,24 @@ fn local_date(clock: &LocalClock, slot: Slot) -> NaiveDate {
     let begins: Timestamp = Step::MINUTE.start(slot);
     let day = clock.local_seconds(begins).div_euclid(86_400);
     NaiveDate::from_epoch_days(i32::try_from(day).unwrap_or_default()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agreed(values: &[f64]) -> f64 {
+        let mut agreed = Agreed::default();
+        values.iter().for_each(|value| agreed.add(*value));
+        agreed.mean()
+    }
+
+    #[test]
+    fn what_the_days_agree_on_stays_and_what_they_do_not_is_smoothed_away() {
+        let edge = agreed(&[400.0, 410.0, 390.0, 400.0]);
+        assert!((edge - 400.0).abs() < 1.0, "{edge}");
+        assert!(agreed(&[40.0, -30.0, 10.0, -15.0]).abs() < 1e-9);
+        assert!(agreed(&[400.0]).abs() < 1e-9, "one day agrees with nobody");
+        assert!((agreed(&[-5.0; 4]) + 5.0).abs() < 1e-9);
+    }
 }
