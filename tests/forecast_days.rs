@@ -234,6 +234,31 @@ fn a_day_closed_without_a_word_does_not_spoil_the_days_after_it() {
 }
 
 #[test]
+fn zeros_of_a_day_closed_without_a_word_do_not_stand_ready_for_many_times_the_usual_day() {
+    let day = "2026-08-19";
+    let usual = Bank::new(&HOLIDAYS);
+    let closed = Bank::new(&HOLIDAYS).surprised(day, Business::Closed);
+    let [usual_calls, closed_calls] = [&usual, &closed].map(|bank| bank.calls("2026-06-15", "2026-08-22"));
+    let midnight = midnight(date(day));
+    for hours in [8, 9, 12, 16, 20, 26, 32] {
+        let (fitted, origin) = (midnight.plus(hours / 6 * 6 * HOUR), midnight.plus(hours * HOUR));
+        let high = |bank: &Bank, calls: &Series| -> Vec<f64> {
+            let known = Known { settled: calls, origin, live: None };
+            let model = fit(bank, calls, fitted);
+            let forecast = model.forecast(&known, origin..origin.plus(24 * HOUR), &levels());
+            forecast.expect("within the horizon").rows().map(|row| row.loads[2]).collect()
+        };
+        let (usual, closed) = (high(&usual, &usual_calls), high(&closed, &closed_calls));
+        let peak = usual.iter().copied().fold(0.0, f64::max);
+        for (ahead, (usual, closed)) in usual.into_iter().zip(closed).enumerate() {
+            // At night next to nothing is usual, and a little more than that is no harm.
+            let most = 1.5 * usual.max(0.02 * peak);
+            assert!(closed <= most, "at {hours} h, {ahead} slots ahead: {closed} for {usual}");
+        }
+    }
+}
+
+#[test]
 fn around_new_year_a_closed_first_of_january_is_the_only_odd_day() {
     let bank = Bank::new(&HOLIDAYS);
     let calls = bank.calls("2026-08-03", "2027-01-16");

@@ -16,6 +16,7 @@ mod pools;
 mod reading;
 mod recent;
 mod rest;
+mod scale;
 mod shape;
 mod spread;
 mod tide;

@@ -13,25 +13,26 @@ use std::f64::consts::TAU;
 use std::ops::Range;
 
 use super::linear::{Ridge, Rows, dot, nonnegative, ridge};
-use super::pools::{PRIOR_SIZE, Pools, Score, average, padded};
+use super::pools::{PRIOR_SIZE, Pools, Score, padded};
 use super::recent::{
     Base, CANDIDATES, CLIP, DAY, FEATURES, HALF_HOUR, HOURS, NEWEST, Past as _, QUARTER, Reading, Replayed,
     Time, deviation, moved,
 };
+use super::scale::Scale;
 use super::usual::OFFSET;
 use crate::time::{Slot, Step};
 use crate::units::Quantile;
 
 const EXPERTS: usize = 4;
+
 const SIGNS: usize = 18;
 
 /// Beyond this the day's forecast speaks alone.
 pub(super) const FARTHEST_SECONDS: i64 = 6 * 3_600;
 
-/// λ of S, of N and of the size.
+/// λ of S and of N.
 const S_STRENGTH: f64 = 0.01;
 const N_STRENGTH: f64 = 0.02;
-const SIZE_STRENGTH: f64 = 0.05;
 
 /// Rows to learn from at each lead, over these days; half is forgotten after those.
 const ROWS: i64 = 2_500;
@@ -39,9 +40,6 @@ const SEEN_DAYS: i64 = 56;
 const LEARN_DAYS: f64 = 42.0;
 const HALF_DAYS: f64 = 21.0;
 const SIZE_HALF_DAYS: f64 = 28.0;
-
-/// How much a row of nothing counts for the size of errors, beside a busy one.
-const CLOSED_WEIGHT: f64 = 0.02;
 
 /// Stretches of past that are replayed, and how long each is.
 const REPLAYS: i64 = 6;
@@ -80,7 +78,7 @@ pub(super) struct Lead {
     n: [f64; CANDIDATES],
     /// Of S, N, last and D.
     pub(super) shares: [f64; EXPERTS],
-    size: [f64; SIGNS],
+    scale: Scale<SIGNS>,
     /// Pools of the errors as they are.
     levels: Pools,
     /// Pools of the errors as shares of the forecast, by hour of the local day.
@@ -108,7 +106,7 @@ impl Lead {
             s,
             n,
             shares: BELIEF,
-            size: [0.0; SIGNS],
+            scale: Scale::unknown(),
             levels: Pools::with_borders(&[], Vec::new()),
             hours: Pools::with_borders(&[], Vec::new()),
             pools: Pools::with_borders(&[], Vec::new()),
@@ -156,7 +154,7 @@ impl Lead {
     pub(super) fn forecast(&self, reading: &Reading) -> Sized {
         let opinions = self.opinions(reading);
         let point = dot(&opinions, &self.shares);
-        Sized { point, size: size(&Self::signs(reading, &opinions, point), &self.size) }
+        Sized { point, size: self.scale.size(&Self::signs(reading, &opinions, point)) }
     }
 
     /// The load that is not exceeded with probability `quantile`.
@@ -166,14 +164,6 @@ impl Lead {
         let hours = self.hours.score(self.hours.pool(24.0 * of_day), quantile);
         (sized + levels + forecast.point + (forecast.point + OFFSET) * hours) / 3.0
     }
-}
-
-/// Bound of the logarithm of a size around that of an ordinary one.
-const SIZE_CLIP: f64 = 6.0;
-
-fn size(signs: &[f64], coefficients: &[f64]) -> f64 {
-    let center = coefficients[0];
-    dot(signs, coefficients).clamp(center - SIZE_CLIP, center + SIZE_CLIP).exp()
 }
 
 /// A past row and what came.
@@ -322,38 +312,27 @@ impl Lead {
 
     /// Learns how wide its own forecasts were missed.
     fn calibrate(&mut self, lessons: &[Lesson], said: &[Said], end: Slot, day: i64) {
-        let mut signs = Rows::new(SIGNS, lessons.len());
+        let mut rows = Rows::new(SIGNS, lessons.len());
+        let mut signs = Vec::with_capacity(lessons.len());
         let mut misses = Vec::with_capacity(lessons.len());
         let mut hours = Vec::with_capacity(lessons.len());
         for (lesson, said) in lessons.iter().zip(said) {
             let Some((opinions, point)) = said else { continue };
-            let error = (lesson.load - point) / (point + OFFSET).sqrt();
             let age = end.since(lesson.target) as f64 / day as f64;
-            signs.push(&Self::signs(&lesson.reading, opinions, *point), 0.0);
+            let weight = 0.5_f64.powf(age / SIZE_HALF_DAYS);
+            let own = Self::signs(&lesson.reading, opinions, *point);
+            rows.push(&own, 0.0);
+            signs.push(own);
             let share = (lesson.load - point) / (point + OFFSET);
-            hours.push(Score {
-                key: 24.0 * lesson.reading.time.of_day,
-                error: share,
-                weight: 0.5_f64.powf(age / SIZE_HALF_DAYS),
-            });
-            misses.push(Score { key: *point, error, weight: 0.5_f64.powf(age / SIZE_HALF_DAYS) });
+            hours.push(Score { key: 24.0 * lesson.reading.time.of_day, error: share, weight });
+            let error = (lesson.load - point) / (point + OFFSET).sqrt();
+            misses.push(Score { key: *point, error, weight });
         }
-        // A closed night is most of the rows of an exchange and tells nothing of its day.
-        let open = |miss: &Score| CLOSED_WEIGHT + miss.key / (miss.key + OFFSET);
-        let weights: Vec<f64> = misses.iter().map(|miss| miss.weight * open(miss)).collect();
-        let average = average(&misses);
-        let least = (0.1 * average).max(1e-6);
-        for (row, miss) in misses.iter().enumerate() {
-            signs.set_target(row, (miss.error.abs() + least).ln());
-        }
-        let mut prior = [0.0; SIGNS];
-        prior[0] = (average + least).ln();
-        let options = Ridge { strength: SIZE_STRENGTH, prior: &prior, start: &prior, steps: 0 };
-        self.size.copy_from_slice(&ridge(&signs, &weights, options));
+        self.scale = Scale::learn(rows, &misses);
         self.hours = Pools::with_borders(&padded(hours, PRIOR_SIZE), (1..24).map(f64::from).collect());
         self.levels = Pools::by_level(&padded(misses.clone(), PRIOR_SIZE), OFFSET, LEVEL_POOLS);
-        for (row, miss) in misses.iter_mut().enumerate() {
-            miss.error /= size(signs.features(row), &self.size);
+        for (signs, miss) in signs.iter().zip(&mut misses) {
+            miss.error /= self.scale.size(signs);
         }
         self.pools = Pools::by_level(&padded(misses, 1.0), OFFSET, POOLS);
     }

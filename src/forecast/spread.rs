@@ -10,17 +10,15 @@
 
 use std::f64::consts::TAU;
 
-use super::linear::{Ridge, Rows, dot, ridge};
-use super::pools::{PRIOR_SIZE, Pools, Score, average, padded};
+use super::linear::Rows;
+use super::pools::{PRIOR_SIZE, Pools, Score, padded};
 use super::reading::Signs;
+use super::scale::Scale;
 use super::usual::OFFSET;
 use crate::units::Quantile;
 
 /// Features of the scale model.
 const SIGNS: usize = 19;
-
-/// λ of the scale model.
-const STRENGTH: f64 = 0.05;
 
 /// When half of a miss is forgotten, in days, and when all of it, for each of the three.
 const HALF_DAYS: f64 = 28.0;
@@ -91,7 +89,7 @@ fn root(point: f64) -> f64 {
 /// What was learned from the misses.
 #[derive(Debug, Clone)]
 pub(super) struct Spread {
-    scale: Vec<f64>,
+    scale: Scale<SIGNS>,
     h: Pools,
     hours: Pools,
     levels: Pools,
@@ -101,38 +99,24 @@ impl Spread {
     pub(super) fn of(misses: &[Miss]) -> Self {
         let within = |days: f64| misses.iter().filter(move |miss| miss.age_days <= days);
         let mut rows = Rows::new(SIGNS, misses.len());
-        let weights: Vec<f64> = within(H_DAYS).map(|miss| 0.5_f64.powf(miss.age_days / HALF_DAYS)).collect();
-        let errors: Vec<f64> = within(H_DAYS)
-            .map(|miss| (miss.load - miss.forecast.point) / root(miss.forecast.point))
-            .collect();
-        let raw = |(error, weight): (&f64, &f64)| Score { key: 0.0, error: *error, weight: *weight };
-        let average = average(&errors.iter().zip(&weights).map(raw).collect::<Vec<_>>());
-        let least = (0.1 * average).max(1e-6);
-        for (miss, error) in within(H_DAYS).zip(&errors) {
-            rows.push(&miss.forecast.features(), (error.abs() + least).ln());
+        let mut scores = Vec::with_capacity(misses.len());
+        for miss in within(H_DAYS) {
+            rows.push(&miss.forecast.features(), 0.0);
+            scores.push(Score {
+                key: miss.forecast.point,
+                error: (miss.load - miss.forecast.point) / root(miss.forecast.point),
+                weight: 0.5_f64.powf(miss.age_days / HALF_DAYS),
+            });
         }
-        let prior = {
-            let mut prior = [0.0; SIGNS];
-            prior[0] = (average + least).ln();
-            prior
-        };
-        let options = Ridge { strength: STRENGTH, prior: &prior, start: &prior, steps: 0 };
-        let scale = ridge(&rows, &weights, options);
-
         let mut spread = Self {
-            scale,
+            scale: Scale::learn(rows, &scores),
             h: Pools::with_borders(&[], Vec::new()),
             hours: Pools::with_borders(&[], Vec::new()),
             levels: Pools::with_borders(&[], Vec::new()),
         };
-        let scores: Vec<Score> = within(H_DAYS)
-            .zip(errors.iter().zip(&weights))
-            .map(|(miss, (error, weight))| Score {
-                key: miss.forecast.point,
-                error: error / spread.size(&miss.forecast),
-                weight: *weight,
-            })
-            .collect();
+        for (score, miss) in scores.iter_mut().zip(within(H_DAYS)) {
+            score.error /= spread.size(&miss.forecast);
+        }
         spread.h = Pools::by_level(&padded(scores, 1.0), OFFSET, H_POOLS);
         let hours: Vec<Score> = within(HOUR_DAYS)
             .map(|miss| Score {
@@ -155,8 +139,7 @@ impl Spread {
 
     /// s: the size of the error that is to be expected.
     pub(super) fn size(&self, forecast: &Sized) -> f64 {
-        let center = self.scale[0];
-        dot(&forecast.features(), &self.scale).clamp(center - 5.0, center + 5.0).exp()
+        self.scale.size(&forecast.features())
     }
 
     /// The load that is not exceeded with probability `quantile`, of a point forecast with this size.
