@@ -406,6 +406,24 @@ fn a_file_gets_the_bytes_that_standard_output_would_have_got() {
 }
 
 #[test]
+fn what_stands_behind_a_forecast_is_said_beside_it_when_asked() {
+    let folder = Folder::with_load();
+    let printed = folder.printed("forecast --input load.csv");
+    let Output { status, stdout, stderr } = folder.run("forecast --input load.csv --explain");
+    assert_eq!((status.code(), text(&stdout)), (Some(0), printed));
+    let said = text(&stderr);
+    for part in [
+        "history: ",
+        " slots measured from ",
+        "days: learned from ",
+        "hours: learned from ",
+        "not asked: nowcast",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
+#[test]
 fn an_output_that_cannot_be_written_is_said_before_the_work() {
     // The input is not even there: had it been opened first, that would be the complaint.
     let said = Folder::new().refused("forecast --input nowhere.csv --output nowhere/out.csv");

@@ -14,7 +14,9 @@ use rayon::prelude::*;
 use tidetable::calendar::{Almanac, Calendar, Envelope, Event, Uplift};
 use tidetable::config::Library;
 use tidetable::decision::{Decision, Evidence, Policy, State, decide};
-use tidetable::forecast::{Fitted, Forecast, Forecaster, Known, Observation, Tide, WithEffects, forecaster};
+use tidetable::forecast::{
+    Fitted, Forecast, Forecaster, Known, Observation, Tide, Weight, WithEffects, forecaster,
+};
 use tidetable::guard::{self, Mode, Rule};
 use tidetable::plan;
 use tidetable::series::Series;
@@ -207,6 +209,13 @@ fn a_shipped_pay_day_that_is_brought_forward_is_expected_on_the_day_before() {
     assert!(((paid - 1.0) / (truth - 1.0) - 1.0).abs() < NEAR, "{paid} for {truth}");
     let (rest, _, truth) = at_eight("2026-06-19");
     assert!((rest - truth).abs() < 0.1, "{rest} for {truth}");
+
+    let effects = model.explanation().effects;
+    let weight =
+        |name: &str| effects.iter().find(|effect| effect.cause.name.starts_with(name)).unwrap().weight;
+    assert_eq!(weight("nyse"), Weight::Routine);
+    let paid = weight("us-payroll-biweekly-a");
+    assert!(matches!(paid, Weight::Seen { occurrences: 6.., times: 1.1.. }), "{paid:?}");
 }
 
 /// Six plain weeks of traffic at five minutes, until Thursday, 26 November 2026, noon UTC.
@@ -241,6 +250,9 @@ fn with_no_occurrence_seen_the_forecast_is_what_was_declared() {
             assert_eq!(row, plain);
         }
     }
+    let weights: Vec<Weight> =
+        eventful.explanation().effects.into_iter().map(|effect| effect.weight).collect();
+    assert_eq!(weights, [Weight::Unseen]);
     let known = Known { settled: &history, origin, live: None };
     let floor = eventful.event_floor(&known, targets).unwrap();
     let most = plain

@@ -275,6 +275,11 @@ async fn the_first_tick_reads_history_fits_and_plans() {
     let published = shared.board.table().published("payments-api").unwrap();
     assert!(published.at(at(0)).is_err(), "not before every replica has decided");
     assert_eq!(published.at(at(0) + PUBLISH_DELAY).unwrap().guarded, decision.guarded);
+
+    let demand = &decision.claims[0].demand;
+    let learned = shared.board.table().learned("payments-api", demand).unwrap();
+    let explanation = learned.outcome.as_ref().unwrap();
+    assert!(!explanation.blends.is_empty(), "{explanation:?}");
 }
 
 #[tokio::test]
@@ -312,9 +317,11 @@ async fn each_rung_of_the_ladder_is_reached_and_left() {
 async fn a_young_target_scales_reactively() {
     let source = Source::new(1);
     source.since.store(START - 12 * 3_600, Ordering::SeqCst);
-    let (mut worker, _) = worker(&source, Mode::Active);
+    let (mut worker, shared) = worker(&source, Mode::Active);
     let decision = walk(&mut worker, 0..60).await;
     assert_eq!(decision.rung, Rung::ReactiveOnly);
+    let learned = shared.board.table().learned("payments-api", &decision.claims[0].demand).unwrap();
+    assert!(learned.outcome.is_err(), "{learned:?}");
     assert_eq!(rules(&decision)[0], Rule::NoPlan);
     assert!(decision.guarded >= decision.reactive_need());
     assert!(decision.plan().is_none());

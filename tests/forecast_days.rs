@@ -10,7 +10,9 @@ use std::time::Duration;
 use chrono::{Datelike, NaiveDate};
 use chrono_tz::Tz;
 use tidetable::calendar::{Almanac, BusinessDays, Calendar, Closures};
-use tidetable::forecast::{Doubt, Exclusion, Fitted, Known, Observation, forecaster};
+use tidetable::forecast::{
+    Doubt, Exclusion, Explanation, Fitted, Known, Observation, Part, Shares, Unfit, forecaster,
+};
 use tidetable::series::Series;
 use tidetable::time::{LocalClock, Slot, Step};
 use tidetable::units::{Load, Quantile};
@@ -332,8 +334,98 @@ fn an_excluded_load_test_comes_again_neither_next_week_nor_this_afternoon() {
     let model = forecaster(&Bank::new(&[]).almanac(), &exclude.as_slice().into());
     let model = model.fit(&calls, next_week).expect("weeks of history");
     let hygiene = model.hygiene().expect("a report");
-    assert_eq!(Doubt::ALL.map(|doubt| hygiene.masked(doubt)), [4, 0, 0, 0]);
+    assert_eq!(Doubt::ALL.map(|doubt| hygiene.masked(doubt)), [4, 0, 0, 0, 0, 0]);
     assert_eq!(hygiene.span, step().start(calls.first())..step().start(next_week));
+}
+
+#[test]
+fn a_level_that_made_a_step_and_stays_is_forecast_as_if_it_had_always_been_there() {
+    let bank = Bank::new(&HOLIDAYS);
+    let calls = bank.calls("2026-06-15", "2026-09-12");
+    let noon = midnight(date("2026-08-18")).plus(12 * HOUR);
+    for times in [0.4, 2.5] {
+        let mut stepped = calls.clone();
+        for (slot, load) in calls.points().take_while(|(slot, _)| *slot < noon) {
+            stepped.put(slot, Load::saturating(load.get() / times));
+        }
+        for day in ["2026-08-26", "2026-08-31", "2026-09-01", "2026-09-11"] {
+            let [before, after] = [&calls, &stepped].map(|calls| seen_from_midnight(&bank, calls, day));
+            assert!(after < 1.3 * before, "{times} times, {day}: {after} for {before}");
+        }
+        let model = fit(&bank, &stepped, midnight(date("2026-09-01")));
+        let shifts = &model.hygiene().expect("a report").shifts;
+        let [shift] = shifts[..] else { panic!("{shifts:?}") };
+        assert!((shift.times / times - 1.0).abs() < 0.1, "{shift:?}");
+        let off = (shift.at - step().start(noon)).num_hours().abs();
+        assert!(off <= 1, "{shift:?} is {off} h off");
+    }
+    // Without a step nothing is made out to be one, whatever a summer of holidays does to the days.
+    let model = fit(&bank, &calls, calls.end());
+    assert_eq!(model.hygiene().expect("a report").shifts, []);
+}
+
+fn refused(explanation: &Explanation) -> Vec<&'static str> {
+    explanation.refusals.iter().map(|refusal| refusal.candidate).collect()
+}
+
+#[test]
+fn who_is_asked_grows_with_history_and_who_is_not_is_told_with_the_reason() {
+    let bank = Bank::new(&HOLIDAYS);
+    let calls = bank.calls("2026-08-03", "2026-10-03");
+    let explained = |day: &str| fit(&bank, &calls, midnight(date(day))).explanation();
+
+    let two_days = explained("2026-08-05");
+    let all = ["week_profile", "log_ridge", "nonnegative", "nowcast"];
+    assert_eq!(refused(&two_days), all);
+    let why = two_days.refusals[0].why;
+    assert_eq!(why, Unfit::TooShort { measured_hours: 48, needed_hours: 168 });
+    assert!(two_days.blends.iter().all(|blend| !blend.judged), "{:?}", two_days.blends);
+
+    // On Labor Day's eve a holiday is coming, and none was seen.
+    let five_weeks = explained("2026-09-06");
+    assert_eq!(refused(&five_weeks), ["holiday", "nowcast"]);
+    assert_eq!(five_weeks.refusals[0].why, Unfit::NeverSeen);
+    let coarse = Unfit::TooCoarse { step: step(), coarsest: tidetable::time::Step::MINUTE };
+    assert_eq!(five_weeks.refusals[1].why, coarse);
+
+    let two_months = explained("2026-10-02");
+    assert_eq!(refused(&two_months), ["nowcast"]);
+    let [days, hours] = &two_months.blends[..] else { panic!("{:?}", two_months.blends) };
+    assert_eq!((days.part, hours.part), (Part::Days, Part::Hours));
+    let end = step().start(midnight(date("2026-10-02")));
+    for blend in [days, hours] {
+        assert!(blend.judged && blend.learned_from.end == end, "{blend:?}");
+        for Shares { shares, .. } in &blend.shares {
+            assert_eq!(shares.len(), blend.candidates.len());
+            assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{shares:?}");
+        }
+    }
+    assert!(hours.shares.is_sorted_by(|near, far| near.lead < far.lead), "{hours:?}");
+    assert_ne!(hours.shares.first().map(|at| &at.shares), hours.shares.last().map(|at| &at.shares));
+}
+
+#[test]
+fn what_is_left_out_of_history_is_told_by_its_reason() {
+    let calls = Bank::new(&[]).calls("2026-06-01", "2026-07-20");
+    let ten = midnight(date("2026-07-08")).plus(10 * HOUR);
+    let mut odd = calls.clone();
+    // A counter that was reset, one that wrapped, a lonely spike, an outage, and an afternoon of next to nothing.
+    odd.put(ten, Load::ZERO);
+    odd.put(ten.plus(3), Load::saturating(1.8e19));
+    let outage = midnight(date("2026-07-09")).plus(10 * HOUR);
+    (0..8).for_each(|ahead| odd.put(outage.plus(ahead), Load::ZERO));
+    let slump = midnight(date("2026-07-10")).plus(10 * HOUR);
+    (0..10).for_each(|ahead| odd.put(slump.plus(ahead), Load::saturating(4.0)));
+    let model = fit(&Bank::new(&[]), &odd, midnight(date("2026-07-20")));
+    let explanation = model.explanation();
+    let hygiene = explanation.hygiene.as_ref().expect("a report");
+    let told = Doubt::ALL.map(|doubt| (doubt.name(), hygiene.masked(doubt)));
+    let expected = [("excluded", 0), ("absurd", 1), ("reset", 1), ("spike", 0), ("outage", 8), ("slump", 10)];
+    assert_eq!(told, expected);
+    let text = explanation.to_string();
+    for said in ["1 left out (reset)", "8 left out (outage)", "10 left out (slump)", "not asked: nowcast"] {
+        assert!(text.contains(said), "{said} in {text}");
+    }
 }
 
 /// Loads that a forecast must survive, by their name.

@@ -9,12 +9,15 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use stage::{HandClock, decision, nine, seconds, target};
+use tidetable::calendar::Almanac;
 use tidetable::decision::{Claim, Decision};
-use tidetable::engine::{Board, Demand, Target};
-use tidetable::forecast::Observation;
+use tidetable::engine::{Board, Demand, Learned, Target};
+use tidetable::forecast::{Exclusion, Observation, forecaster};
 use tidetable::guard::Rung;
 use tidetable::guard::surge::Surge;
 use tidetable::plan::{Climb, EventNeed, Limit, Prospect, Shortfall};
+use tidetable::series::Series;
+use tidetable::time::{Slot, Step};
 use tidetable::units::{Load, LoadPerReplica, Replicas};
 use tidetable::{telemetry, web};
 use tokio::net::TcpListener;
@@ -404,6 +407,67 @@ async fn of_several_demands_each_is_shown_and_the_largest_named() {
         assert!(page.lines().any(|said| said == line), "{line} is not in {page}");
     }
     assert!(!page.contains("forecast_load{target=\"payments-api\",demand=\"queue\""), "{page}");
+    server.end().await;
+}
+
+/// What comes of a fit of ten days by the minute, with a load test left out and a holiday coming that nobody has seen.
+fn learned() -> Learned {
+    let until = Step::MINUTE.slot_of(nine()).next();
+    let mut history = Series::empty(Step::MINUTE, until.plus(-10 * 1_440));
+    for slot in history.first().0..until.0 {
+        let noise = (slot.wrapping_mul(2_654_435_761) % 101) as f64;
+        history.put(Slot(slot), Load::try_new(1_000.0 + noise).unwrap());
+    }
+    let test = nine() - chrono::TimeDelta::hours(5);
+    let exclude =
+        [Exclusion { from: test, to: test + chrono::TimeDelta::minutes(30), why: "load test".into() }];
+    let almanac = Almanac::none(chrono_tz::Europe::London);
+    let model = forecaster(&almanac, &exclude.into()).fit(&history, until).unwrap();
+    Learned { until: Step::MINUTE.start(until), outcome: Ok(model.explanation()) }
+}
+
+#[tokio::test]
+async fn what_stands_behind_a_forecast_has_a_page_for_each_target() {
+    let server = start(&["payments-api", "young"]).await;
+    let path = "/api/targets/payments-api/model";
+    let shown = |page: &Page| -> serde_json::Value { serde_json::from_str(&page.body).unwrap() };
+    let page = server.get(path).await;
+    assert_eq!(page.status, 200);
+    assert_eq!(
+        shown(&page)["demands"][0]["noModel"],
+        "no fit has come to an end yet; the history is being read"
+    );
+
+    server.board.explain("payments-api", &"demand".into(), learned());
+    let error = tidetable::forecast::Error::TooShort { measured_hours: 5, needed_hours: 24 };
+    server.board.explain("young", &"demand".into(), Learned { until: nine(), outcome: Err(error) });
+    server.board.explain("gone", &"demand".into(), learned());
+    let page = server.get(path).await;
+    assert!(page.headers.contains("content-type: application/json"));
+    let model = &shown(&page)["demands"][0];
+    assert_eq!((&model["dataUntil"], &model["noModel"]), (&"2026-11-27T09:00:00Z".into(), &().into()));
+    let history = serde_json::json!({
+        "from": "2026-11-17T09:00:00Z", "to": "2026-11-27T09:00:00Z", "measuredSlots": 14_400,
+        "leftOutSlots": { "excluded": 30, "absurd": 0, "reset": 0, "spike": 0, "outage": 0, "slump": 0 },
+        "levelShifts": [],
+    });
+    assert_eq!(model["explanation"]["history"], history);
+    let parts = model["explanation"]["blends"].as_array().unwrap();
+    assert_eq!(parts.iter().map(|part| &part["part"]).collect::<Vec<_>>(), ["days", "hours", "minutes"]);
+    for lead in parts.iter().flat_map(|part| part["leads"].as_array().unwrap()) {
+        let sum: f64 =
+            lead["shares"].as_object().unwrap().values().map(|share| share.as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 0.1, "{lead}");
+    }
+
+    let young = shown(&server.get("/api/targets/young/model").await);
+    let why = young["demands"][0]["noModel"].as_str().unwrap();
+    assert!(why.contains("5 h of 24 h are measured"), "{why}");
+    let page = server.get("/api/targets/gone/model").await;
+    assert_eq!(
+        (page.status, page.body.as_str()),
+        (404, "there is no target \"gone\"; / lists those there are\n")
+    );
     server.end().await;
 }
 

@@ -17,7 +17,9 @@ use rayon::prelude::*;
 
 use crate::calendar::Almanac;
 use crate::config::{Library, nearest, read_events};
-use crate::forecast::{Error, Fitted, Forecast, Forecaster, HORIZON, Known, REFIT_EVERY, forecaster};
+use crate::forecast::{
+    Error, Explanation, Fitted, Forecast, Forecaster, HORIZON, Known, REFIT_EVERY, forecaster,
+};
 use crate::series::{Resample, Series, resample};
 use crate::source::recorded::{self, ReadOptions, Stamp};
 use crate::time::{Slot, Step, Timestamp};
@@ -64,6 +66,10 @@ pub(crate) struct Args {
     /// Spacing of the input, where its rows do not tell: one row, or fewer rows than holes
     #[arg(long, value_name = "DURATION", value_parser = step)]
     input_step: Option<Step>,
+    /// Say on standard error what stands behind the forecast from the newest origin: what was learned from and left out, how
+    /// much each candidate is believed and who is not asked
+    #[arg(long)]
+    explain: bool,
     /// Where to write `origin,timestamp,q50,…`; standard output when left out
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -150,7 +156,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(file) => recorded::read_origins(file)?,
         None => vec![end],
     };
-    let forecasts = forecast_all(&series, args, &almanac, &levels, &origins)?;
+    let (forecasts, explanation) = forecast_all(&series, args, &almanac, &levels, &origins)?;
     let text = rows(args, &levels, &origins, &forecasts);
     if let (Some(output), Some(path)) = (output, &args.output) {
         output.write(text.as_bytes()).map_err(|cause| cannot_write(path, &cause))?;
@@ -158,6 +164,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let mut out = std::io::stdout().lock();
         let written = read_on(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
         written.context("cannot write to standard output")?;
+    }
+    if args.explain {
+        say(explanation.to_string().trim_end());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -221,14 +230,17 @@ fn to_step(series: Series, args: &Args) -> Result<Series, String> {
     })
 }
 
-/// One forecast per origin, in their order. Origins that share a fit are worked on together.
+/// The forecasts of one fit with the places of their origins, and what stands behind them.
+type OfFit = (Vec<(usize, Forecast)>, Explanation);
+
+/// One forecast per origin, in their order, and what stands behind the newest. Origins that share a fit are worked on together.
 fn forecast_all(
     series: &Series,
     args: &Args,
     almanac: &Almanac,
     levels: &[Quantile],
     origins: &[Timestamp],
-) -> anyhow::Result<Vec<Forecast>> {
+) -> anyhow::Result<(Vec<Forecast>, Explanation)> {
     let step = series.step();
     let forecaster = forecaster(almanac, &Arc::default());
     let mut order: Vec<usize> = (0..origins.len()).collect();
@@ -237,30 +249,32 @@ fn forecast_all(
     let groups: Vec<&[usize]> = order.chunk_by(|a, b| fit_origin(a) == fit_origin(b)).collect();
 
     let progress = super::progress::bar(origins.len(), "origins");
-    let done: Vec<anyhow::Result<Vec<(usize, Forecast)>>> = groups
+    let done: Vec<anyhow::Result<OfFit>> = groups
         .par_iter()
         .map(|group| {
             let newest = first_unknown(step, origins[group[0]]);
             let model = fit(&*forecaster, series, fit_origin(&group[0]), newest)
                 .map_err(|error| too_early(series, origins[group[0]], &error))?;
-            group
-                .iter()
-                .map(|index| {
-                    let forecast = forecast_one(model.as_ref(), series, args, levels, origins[*index])?;
-                    progress.inc(1);
-                    Ok((*index, forecast))
-                })
-                .collect()
+            let one = |index: &usize| {
+                let forecast = forecast_one(model.as_ref(), series, args, levels, origins[*index])?;
+                progress.inc(1);
+                Ok((*index, forecast))
+            };
+            let forecasts: anyhow::Result<Vec<_>> = group.iter().map(one).collect();
+            Ok((forecasts?, model.explanation()))
         })
         .collect();
     progress.finish_and_clear();
 
     let mut forecasts = Vec::with_capacity(origins.len());
+    let mut newest = Explanation::default();
     for group in done {
-        forecasts.extend(group?);
+        let (of_group, explanation) = group?;
+        forecasts.extend(of_group);
+        newest = explanation;
     }
     forecasts.sort_by_key(|(index, _)| *index);
-    Ok(forecasts.into_iter().map(|(_, forecast)| forecast).collect())
+    Ok((forecasts.into_iter().map(|(_, forecast)| forecast).collect(), newest))
 }
 
 /// The fit that would be in force: the newest on the serving cadence, or, where history is too short for that one but

@@ -1,4 +1,5 @@
-//! Where decisions are published: one snapshot per target, written by its worker, read by RPCs and pages without a wait.
+//! Where decisions are published: one snapshot per target, written by its worker, read by RPCs and pages without a wait. What
+//! stands behind the models of its demands hangs beside it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,6 +9,7 @@ use tokio::sync::watch;
 
 use super::Target;
 use crate::decision::Decision;
+use crate::forecast::{self, Explanation};
 use crate::time::Timestamp;
 
 /// A decision that was not renewed for this long is no answer any more: its worker is stuck, and an error lets KEDA's
@@ -75,6 +77,18 @@ impl Published {
     }
 }
 
+/// What came of the newest fit of one demand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Learned {
+    /// The instant at which what it learned from ends.
+    pub until: Timestamp,
+    /// What stands behind the model, or why there is none.
+    pub outcome: Result<Explanation, forecast::Error>,
+}
+
+/// By demand.
+type Models = BTreeMap<Arc<str>, Arc<Learned>>;
+
 /// The targets and what is published for each, as they are between two changes of the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
@@ -86,6 +100,8 @@ struct Entry {
     target: Arc<Target>,
     /// Shared by every table that has this target, so that a change of others does not touch who follows it.
     published: Arc<watch::Sender<Published>>,
+    /// Shared as well.
+    models: Arc<RwLock<Models>>,
 }
 
 impl Table {
@@ -102,6 +118,13 @@ impl Table {
     /// What has been published for a target; `None` when there is no such target.
     pub fn published(&self, name: &str) -> Option<Published> {
         self.entries.get(name).map(|entry| entry.published.borrow().clone())
+    }
+
+    /// What came of the newest fit of a demand; `None` when there is no such target, or nothing has come of any fit of it.
+    pub fn learned(&self, target: &str, demand: &str) -> Option<Arc<Learned>> {
+        // A poisoned lock holds whole models all the same: each is put in as a whole.
+        let models = self.entries.get(target)?.models.read().unwrap_or_else(PoisonError::into_inner);
+        models.get(demand).cloned()
     }
 
     /// Follows what is published for a target, until it is taken off the board; `None` when there is no such target.
@@ -138,9 +161,12 @@ impl Board {
         let entries = targets
             .into_iter()
             .map(|target| {
-                let kept = before.entries.get(&target.name).map(|entry| Arc::clone(&entry.published));
-                let published = kept.unwrap_or_default();
-                (Arc::clone(&target.name), Entry { target, published })
+                let name = Arc::clone(&target.name);
+                let entry = match before.entries.get(&name) {
+                    Some(kept) => Entry { target, ..kept.clone() },
+                    None => Entry { target, published: Arc::default(), models: Arc::default() },
+                };
+                (name, entry)
             })
             .collect();
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Table { entries });
@@ -150,6 +176,14 @@ impl Board {
     pub fn publish(&self, decision: Arc<Decision>) {
         if let Some(entry) = self.table().entries.get(&decision.target) {
             entry.published.send_modify(|published| published.push(decision));
+        }
+    }
+
+    /// Hangs out what came of a fit. Those of unknown targets are dropped.
+    pub fn explain(&self, target: &str, demand: &Arc<str>, learned: Learned) {
+        if let Some(entry) = self.table().entries.get(target) {
+            let mut models = entry.models.write().unwrap_or_else(PoisonError::into_inner);
+            models.insert(Arc::clone(demand), Arc::new(learned));
         }
     }
 

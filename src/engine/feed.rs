@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::complaints::{Call, Complaints, Trouble, TroubleOf};
 use super::fitting::FitPool;
 use super::learning::Learning;
-use super::{Archive, Demand, History, Measured, MetricSource, Metrics, Sample, Target};
+use super::{Archive, Board, Demand, History, Measured, MetricSource, Metrics, Sample, Target};
 use crate::calendar::{Almanac, Event};
 use crate::decision::Evidence;
 use crate::forecast::{Forecaster, Observation};
@@ -38,6 +38,7 @@ pub(super) struct Means<A> {
     pub(super) archive: Option<Arc<A>>,
     pub(super) fits: FitPool,
     pub(super) metrics: Metrics,
+    pub(super) board: Arc<Board>,
 }
 
 /// The owner of what is known of one demand.
@@ -93,7 +94,7 @@ impl<S: MetricSource, H: History, A: Archive> Feed<S, H, A> {
         let (asked, ()) =
             tokio::join!(Self::ask(&source, &demand, at, patience), self.catch_up(at, deadline));
         self.note(Call::Instant, at, &asked);
-        self.learning.advance(at, deadline, &self.means.fits, &self.means.metrics).await;
+        self.learning.advance(at, deadline, &self.means).await;
         asked.ok().and_then(|asked| asked.measured)
     }
 

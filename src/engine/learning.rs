@@ -16,11 +16,12 @@ use chrono::TimeDelta;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::feed::Means;
 use super::fitting::{Cadence, FitPool};
 use super::reading::{self, Whole};
-use super::{Archive, Day, Demand, Forecasters, MetricSource, Metrics, Target};
+use super::{Archive, Board, Day, Demand, Forecasters, Learned, MetricSource, Metrics, Target};
 use crate::calendar::Event;
-use crate::forecast::{self, Doubt, Fitted, Forecaster, Hygiene};
+use crate::forecast::{self, Doubt, Fitted, Forecaster, Hygiene, Shift};
 use crate::series::Series;
 use crate::time::{Slot, Timestamp};
 
@@ -112,13 +113,8 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
 
     /// Starts what is due at `at`, and puts into force what is done and whose time has come. Waits until `deadline` at
     /// most.
-    pub(super) async fn advance(
-        &mut self,
-        at: Timestamp,
-        deadline: Instant,
-        fits: &FitPool,
-        metrics: &Metrics,
-    ) {
+    pub(super) async fn advance(&mut self, at: Timestamp, deadline: Instant, means: &Means<A>) {
+        let Means { fits, metrics, board, .. } = means;
         if self.under_way.is_none() && self.retry.is_none_or(|(then, _)| then <= at) {
             let origin = self.due(at);
             if self.outdated.is_some() || self.learned.is_none_or(|learned| learned < origin) {
@@ -134,7 +130,7 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
             return;
         }
         match tokio::time::timeout_at(deadline, &mut learning).await {
-            Ok(outcome) => self.end(at, origin, outcome.unwrap_or(Err(Failure::Died)), metrics),
+            Ok(outcome) => self.end(at, origin, outcome.unwrap_or(Err(Failure::Died)), (metrics, board)),
             Err(_) => self.under_way = Some((origin, learning)),
         }
     }
@@ -191,7 +187,13 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
         }
     }
 
-    fn end(&mut self, at: Timestamp, origin: Slot, outcome: Outcome<S::Error>, metrics: &Metrics) {
+    fn end(
+        &mut self,
+        at: Timestamp,
+        origin: Slot,
+        outcome: Outcome<S::Error>,
+        (metrics, board): (&Metrics, &Board),
+    ) {
         let (target, demand) = (&*self.target.name, &*self.demand.name);
         let (fitted, unkept) = match outcome {
             Ok(learned) => learned,
@@ -212,17 +214,27 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
             let keeping = reading::keep(archive, target, demand, unkept, at, metrics.clone());
             self.keeping = Some(AbortOnDropHandle::new(tokio::spawn(keeping)));
         }
+        let outcome = fitted.as_ref().map(|model| model.explanation()).map_err(Clone::clone);
+        let learned = Learned { until: self.demand.step.start(origin), outcome };
+        board.explain(target, &self.demand.name, learned);
         match fitted {
             Ok(model) => {
                 if let Some(hygiene) = model.hygiene() {
                     metrics.cleaned(target, demand, hygiene);
-                    let Hygiene { span, measured, .. } = hygiene;
+                    let Hygiene { span, measured, shifts, .. } = hygiene;
                     let (from, to) = (span.start, span.end);
-                    let [excluded, absurd, spike, outage] = Doubt::ALL.map(|doubt| hygiene.masked(doubt));
+                    let masked = Doubt::ALL.map(|doubt| hygiene.masked(doubt));
+                    let [excluded, absurd, reset, spike, outage, slump] = masked;
                     tracing::info!(
-                        target, demand, %from, %to, measured, excluded, absurd, spike, outage,
+                        target, demand, %from, %to, measured, excluded, absurd, reset, spike, outage, slump,
                         "history was cleaned; counts are of slots"
                     );
+                    for Shift { at, times } in shifts {
+                        tracing::info!(
+                            target, demand, %at, times,
+                            "the level of demand made a step that stayed; what came before is learned from as if it had been so"
+                        );
+                    }
                 }
                 self.model = Some(model);
                 self.too_short = None;

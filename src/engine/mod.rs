@@ -17,7 +17,7 @@ mod record;
 mod target;
 mod worker;
 
-pub use board::{Board, NoDecision, Published, Table};
+pub use board::{Board, Learned, NoDecision, Published, Table};
 pub use day::Day;
 pub use feed::{Forecasters, Supply};
 pub use fitting::{Cadence, FitPool};

@@ -101,8 +101,9 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         shared: Arc<Shared<C, L, A>>,
     ) -> Self {
         let means = || {
-            let Shared { archive, fits, metrics, .. } = &*shared;
-            Means { archive: archive.clone(), fits: fits.clone(), metrics: metrics.clone() }
+            let Shared { archive, fits, metrics, board, .. } = &*shared;
+            let (archive, fits, metrics) = (archive.clone(), fits.clone(), metrics.clone());
+            Means { archive, fits, metrics, board: Arc::clone(board) }
         };
         let feed = |(demand, supply)| Feed::new(Arc::clone(&target), demand, supply, means());
         let feeds: Vec<_> = target.demands.iter().zip(supplies).map(feed).collect();

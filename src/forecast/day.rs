@@ -16,10 +16,13 @@ use super::usual::{OFFSET, Seen, Usual};
 pub(super) const ORIGIN_HOURS: usize = 6;
 
 /// What L and N learn from, in days, and when half of it is forgotten.
-const L_DAYS: u32 = 84;
+pub(super) const L_DAYS: u32 = 84;
 const L_HALF_DAYS: f64 = 56.0;
 const N_DAYS: u32 = 42;
 const N_HALF_DAYS: f64 = 21.0;
+
+/// What explanations call them.
+pub(super) const NAMES: [&str; 2] = ["log_ridge", "nonnegative"];
 
 /// λ of both.
 const L_STRENGTH: f64 = 0.1;

@@ -8,7 +8,7 @@ use super::recent::{Base, Newest, Past, Present, Time, deviation, moved};
 use super::rest::{Closed, Rest};
 use super::shape::Shape;
 use super::spread::Spread;
-use super::{Components, Fitted, Forecast, HORIZON, Known, Observation};
+use super::{Components, Explanation, Fitted, Forecast, HORIZON, Known, Observation};
 use crate::calendar::DayKind;
 use crate::time::{Slot, Step};
 use crate::units::Quantile;
@@ -47,6 +47,7 @@ pub(super) struct FittedTide {
     shut: Vec<usize>,
     leads: Vec<Lead>,
     shape: Shape,
+    explanation: Explanation,
 }
 
 impl FittedTide {
@@ -78,7 +79,13 @@ impl FittedTide {
             base,
             leads,
             shape,
+            explanation: Explanation::default(),
         }
+    }
+
+    /// The same with what stands behind it.
+    pub(super) fn explained(self, explanation: Explanation) -> Self {
+        Self { explanation, ..self }
     }
 
     /// The forecast of a slot as the fit left it, and its cell.
@@ -129,6 +136,10 @@ struct Seen<'a, P: Past> {
 }
 
 impl Fitted for FittedTide {
+    fn explanation(&self) -> Explanation {
+        self.explanation.clone()
+    }
+
     fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
         let horizon = self.step.slots_in(HORIZON);
         let live = known.live.filter(|live| self.step.slot_of(live.at) >= known.origin);

@@ -97,6 +97,8 @@ pub(super) struct Lattice {
     pub(super) known: Vec<bool>,
     /// Whether a cell enters statistics: measured, on an ordinary day, no outage.
     pub(super) used: Vec<bool>,
+    /// Measured slots of outages that are kept out of statistics.
+    pub(super) slumped: usize,
     /// The kind of each row, up to the end of the horizon.
     pub(super) kinds: Vec<DayKind>,
     /// The first slot of each measured cell and how many there are.
@@ -135,7 +137,8 @@ impl Lattice {
                 *known && !matches!(kinds[cell / wall.day], DayKind::Holiday | DayKind::HalfDay)
             })
             .collect();
-        let mut lattice = Self { wall, origin: origin_cell, scale: 1.0, loads, known, used, kinds, slots };
+        let mut lattice =
+            Self { wall, origin: origin_cell, scale: 1.0, loads, known, used, slumped: 0, kinds, slots };
         lattice.rescale();
         lattice.mask_outages();
         lattice
@@ -186,7 +189,9 @@ impl Lattice {
                 (expected.over(until - span, until), observed.over(until - span, until));
             if count > 0.0 && usual > OUTAGE_EXPECTED * count && load < OUTAGE_SHARE * usual {
                 for cell in (until - span).max(until_masked)..until {
-                    self.used[cell] = false;
+                    if std::mem::take(&mut self.used[cell]) {
+                        self.slumped += self.slots[cell].1 as usize;
+                    }
                 }
                 until_masked = until;
             }

@@ -6,6 +6,7 @@
 
 mod day;
 mod effects;
+mod explanation;
 mod fitted;
 mod hygiene;
 mod lattice;
@@ -32,7 +33,8 @@ use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
 
 pub use effects::WithEffects;
-pub use hygiene::{Doubt, Exclusion, Hygiene, WithHygiene};
+pub use explanation::{Blend, Effect, Explanation, Part, Refusal, Shares, Unfit, Weight};
+pub use hygiene::{Doubt, Exclusion, Hygiene, Shift, WithHygiene};
 pub use nowcast::Nowcasting;
 pub use tide::Tide;
 
@@ -99,7 +101,14 @@ pub fn forecaster(almanac: &Almanac, exclude: &Arc<[Exclusion]>) -> Arc<dyn Fore
 }
 
 /// Something that has learned.
+///
+/// A model over another one names that as [`Fitted::inner`] and says itself only what it says otherwise.
 pub trait Fitted: Send + Sync + std::fmt::Debug {
+    /// The model that this one is laid over, if it is: what speaks wherever this one has nothing of its own to say.
+    fn inner(&self) -> Option<&dyn Fitted> {
+        None
+    }
+
     /// Quantiles of demand for each slot of `targets`, in the unit of the series.
     ///
     /// The result has one row per slot and one column per entry of `levels`, finite, at least zero, and never
@@ -113,14 +122,12 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
     /// `None` when there is no event in them, or nothing can be said of the demand without it. It counts whether or not the
     /// forecast is trusted, for somebody has declared it.
     fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {
-        let _ = (known, targets);
-        None
+        self.inner()?.event_floor(known, targets)
     }
 
     /// The declared events that it knows of in `from..until`, ascending by where they begin; none where it listens to none.
     fn events(&self, from: Timestamp, until: Timestamp) -> Vec<Window> {
-        let _ = (from, until);
-        Vec::new()
+        self.inner().map(|inner| inner.events(from, until)).unwrap_or_default()
     }
 
     /// Quantiles of the demand that the pods asked for now will meet first: at the end of a lead-time window that ends at
@@ -135,18 +142,22 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
         levels: &[Quantile],
         loads: &mut [Load],
     ) -> Option<Peak> {
-        let _ = (known, until, levels, loads);
-        None
+        self.inner()?.peak(known, until, levels, loads)
     }
 
     /// What it was learned from, if somebody looked.
     fn hygiene(&self) -> Option<&Hygiene> {
-        None
+        self.inner()?.hygiene()
+    }
+
+    /// What stands behind its forecasts until the next fit.
+    fn explanation(&self) -> Explanation {
+        self.inner().map(Fitted::explanation).unwrap_or_default()
     }
 
     /// The largest load it has learned from, if it remembers: what a forecast is held against before it is believed.
     fn most_seen(&self) -> Option<Load> {
-        None
+        self.inner()?.most_seen()
     }
 }
 

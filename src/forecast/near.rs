@@ -25,6 +25,9 @@ use crate::units::Quantile;
 
 const EXPERTS: usize = 4;
 
+/// What explanations call them.
+pub(super) const NAMES: [&str; EXPERTS] = ["log_ridge", "nonnegative", "newest", "day_forecast"];
+
 const SIGNS: usize = 18;
 
 /// Beyond this the day's forecast speaks alone.
@@ -36,7 +39,7 @@ const N_STRENGTH: f64 = 0.02;
 
 /// Rows to learn from at each lead, over these days; half is forgotten after those.
 const ROWS: i64 = 2_500;
-const SEEN_DAYS: i64 = 56;
+pub(super) const SEEN_DAYS: i64 = 56;
 const LEARN_DAYS: f64 = 42.0;
 const HALF_DAYS: f64 = 21.0;
 const SIZE_HALF_DAYS: f64 = 28.0;
@@ -46,7 +49,7 @@ const REPLAYS: i64 = 6;
 const REPLAY_DAYS: i64 = 7;
 
 /// Fewer rows than this teach nothing.
-const ENOUGH: usize = 50;
+pub(super) const ENOUGH: usize = 50;
 
 /// Steps of IRLS from the prior, and from the solution before.
 const STEPS: usize = 4;
@@ -78,6 +81,10 @@ pub(super) struct Lead {
     n: [f64; CANDIDATES],
     /// Of S, N, last and D.
     pub(super) shares: [f64; EXPERTS],
+    /// Past rows that S and N could be learned from.
+    pub(super) lessons: usize,
+    /// Whether the shares follow from past errors.
+    pub(super) judged: bool,
     scale: Scale<SIGNS>,
     /// Pools of the errors as they are.
     levels: Pools,
@@ -106,6 +113,8 @@ impl Lead {
             s,
             n,
             shares: BELIEF,
+            lessons: 0,
+            judged: false,
             scale: Scale::unknown(),
             levels: Pools::with_borders(&[], Vec::new()),
             hours: Pools::with_borders(&[], Vec::new()),
@@ -207,6 +216,7 @@ fn learn_lead(
         lessons.extend(lesson);
     }
     let mut own = Lead::new(lead);
+    own.lessons = lessons.len();
     let replayed = replay(&mut own, &lessons, slots.end, day);
     own.calibrate(&lessons, &replayed, slots.end, day);
     if let Some(first) = first {
@@ -284,6 +294,7 @@ fn replay(own: &mut Lead, lessons: &[Lesson], end: Slot, day: i64) -> Vec<Said> 
             && let Some(shares) = own.hear(lessons, &mut said, &stretch)
         {
             own.shares = shares;
+            own.judged = true;
         }
     }
     said

@@ -29,6 +29,8 @@ pub(super) struct Rest {
     sundayness: Option<f64>,
     /// By cell of the day; empty without past half days.
     half_day: Vec<Option<Closed>>,
+    /// Whether a holiday and whether a half day was measured as a whole.
+    seen: [bool; 2],
 }
 
 /// A closing that is expected.
@@ -83,7 +85,19 @@ impl Rest {
                 .collect()
         };
         let sundayness = (holiday.is_none() && !holidays.is_empty()).then(|| sundayness(usual, &holidays));
-        Self { holiday, sundayness, half_day }
+        let seen = [!holidays.is_empty(), !halves.is_empty()];
+        Self { holiday, sundayness, half_day, seen }
+    }
+
+    /// Kinds of days that are coming and of which nothing is known, as explanations name them.
+    pub(super) fn unseen(&self, lattice: &Lattice) -> impl Iterator<Item = &'static str> {
+        let coming = &lattice.kinds[lattice.origin / lattice.wall.day..];
+        let kinds = [(DayKind::Holiday, "holiday"), (DayKind::HalfDay, "half_day")];
+        kinds
+            .into_iter()
+            .zip(self.seen)
+            .filter(|((kind, _), seen)| !seen && coming.contains(kind))
+            .map(|((_, name), _)| name)
     }
 
     /// What closing is expected of `cell`.

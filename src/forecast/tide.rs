@@ -12,7 +12,7 @@
 
 use std::ops::Range;
 
-use super::day::{Day, ORIGIN_HOURS, Opinion};
+use super::day::{self, Day, ORIGIN_HOURS, Opinion};
 use super::fitted::{Cell, FittedTide};
 use super::lattice::Lattice;
 use super::near;
@@ -22,7 +22,9 @@ use super::rest::Rest;
 use super::shape::Shape;
 use super::spread::{Miss, Sized, Spread};
 use super::usual::{Seen, Usual};
-use super::{Error, Fitted, Forecaster, HORIZON, REFIT_EVERY};
+use super::{
+    Blend, Error, Explanation, Fitted, Forecaster, HORIZON, Part, REFIT_EVERY, Refusal, Shares, Unfit,
+};
 use crate::calendar::Almanac;
 use crate::series::Series;
 use crate::time::Slot;
@@ -85,8 +87,54 @@ impl Forecaster for Tide {
         let past = Replayed::of(&base, loads.map(|slot| load(Slot(slot))).collect());
         let time = |slot: Slot| time(&lattice, slot);
         let leads = near::learn(&base, &past, time);
-        Ok(Box::new(FittedTide::new(origin, &lattice, &rest, (cells, spread), (&base, leads), shape)))
+        let explanation = explanation(origin, &lattice, &day, &rest, &leads);
+        let tide = FittedTide::new(origin, &lattice, &rest, (cells, spread), (&base, leads), shape);
+        Ok(Box::new(tide.explained(explanation)))
     }
+}
+
+/// Who is asked of the days and of the hours, and who is not.
+fn explanation(origin: Slot, lattice: &Lattice, day: &Day, rest: &Rest, leads: &[near::Lead]) -> Explanation {
+    let wall = &lattice.wall;
+    let step = wall.step;
+    let begun = lattice.slot(lattice.begun(), 0).unwrap_or(origin);
+    let learned_from = |days: i64| {
+        let first = origin.plus(-days * 86_400 / step.seconds()).max(begun);
+        step.start(first)..step.start(origin)
+    };
+    let measured_hours = (lattice.origin - lattice.begun()) * 24 / wall.day;
+    let day_shares = [day.now.share, 1.0 - day.now.share].to_vec();
+    let days = Blend {
+        part: Part::Days,
+        learned_from: learned_from(day::L_DAYS.into()),
+        judged: day.replayed_from().is_some(),
+        candidates: &day::NAMES,
+        shares: vec![Shares { lead: HORIZON, shares: day_shares }],
+    };
+    let at = |lead: &near::Lead| Shares {
+        lead: step.duration() * u32::try_from(lead.slots).unwrap_or(u32::MAX),
+        shares: lead.shares.to_vec(),
+    };
+    let hours = Blend {
+        part: Part::Hours,
+        learned_from: learned_from(near::SEEN_DAYS),
+        judged: leads.iter().all(|lead| lead.judged),
+        candidates: &near::NAMES,
+        shares: leads.iter().map(at).collect(),
+    };
+    let mut refusals = Vec::new();
+    let needed_hours = 7 * 24;
+    if measured_hours < needed_hours {
+        let why = Unfit::TooShort { measured_hours, needed_hours };
+        refusals.push(Refusal { candidate: "week_profile", why });
+    }
+    let seen = leads.iter().map(|lead| lead.lessons).min().unwrap_or(0);
+    if seen < near::ENOUGH {
+        let why = Unfit::TooFew { seen, needed: near::ENOUGH };
+        refusals.extend([near::NAMES[0], near::NAMES[1]].map(|candidate| Refusal { candidate, why }));
+    }
+    refusals.extend(rest.unseen(lattice).map(|candidate| Refusal { candidate, why: Unfit::NeverSeen }));
+    Explanation { blends: vec![days, hours], refusals, slumped: lattice.slumped, ..Explanation::default() }
 }
 
 /// Where a slot lies on the wall clock.

@@ -3,6 +3,7 @@
 //! ```text
 //! /               a line per target, for a person with curl
 //! /api/decisions  every present decision with its reasons, JSON
+//! /api/targets/NAME/model  what stands behind the forecasts of a target until the next fit, JSON
 //! /metrics        OpenMetrics text
 //! /healthz        the process is alive
 //! /readyz         every target has had its first decision, or the start-up grace is over
@@ -12,6 +13,7 @@
 //! module does not know who fills it.
 
 mod listener;
+mod model;
 mod pages;
 mod readiness;
 mod server;

@@ -1,4 +1,4 @@
-//! The five pages, and what bounds them.
+//! The pages, and what bounds them.
 //!
 //! Rendering ten thousand targets takes tens of milliseconds of a core. That happens on the blocking pool and two pages
 //! at a time, so that an answer to KEDA on the same runtime never stands behind a scrape.
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
 use super::readiness::Readiness;
-use super::view;
+use super::{model, view};
 use crate::engine::{Board, Clock};
 
 /// A page takes milliseconds; Prometheus gives up after 10 s.
@@ -56,6 +56,8 @@ enum Error {
     Json(#[from] serde_json::Error),
     #[error("the page was given up; see whether this process is short of CPU")]
     GivenUp,
+    #[error("there is no target {0:?}; / lists those there are")]
+    NoSuchTarget(String),
 }
 
 impl IntoResponse for Error {
@@ -63,6 +65,7 @@ impl IntoResponse for Error {
         let code = match self {
             Self::Metrics(_) | Self::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::GivenUp => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoSuchTarget(_) => StatusCode::NOT_FOUND,
         };
         (code, [(CONTENT_TYPE, TEXT)], format!("{self}\n")).into_response()
     }
@@ -73,10 +76,14 @@ pub(super) fn router<C: Clock>(shown: Shown<C>) -> Router {
     Router::new()
         .route("/", get(overview::<C>))
         .route("/api/decisions", get(decisions::<C>))
+        .route("/api/targets/{name}/model", get(models::<C>))
         .route("/metrics", get(metrics::<C>))
         .route("/readyz", get(readyz::<C>))
         .route("/healthz", get(async || ([(CONTENT_TYPE, TEXT)], "alive\n")))
-        .fallback(async || (StatusCode::NOT_FOUND, "try /, /api/decisions, /metrics, /healthz or /readyz\n"))
+        .fallback(async || {
+            let pages = "/, /api/decisions, /api/targets/NAME/model, /metrics, /healthz or /readyz";
+            (StatusCode::NOT_FOUND, format!("try {pages}\n"))
+        })
         .layer(middleware::from_fn(bounded))
         .with_state(Arc::new(shown))
 }
@@ -138,6 +145,18 @@ async fn decisions<C: Clock>(State(shown): State<Arc<Shown<C>>>) -> Result<impl 
             })
             .collect();
         Ok(serde_json::to_string(&view::Board { at: now, targets })?)
+    });
+    Ok(([(CONTENT_TYPE, "application/json")], page.await?))
+}
+
+async fn models<C: Clock>(
+    State(shown): State<Arc<Shown<C>>>,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Error> {
+    let page = rendered(shown, |shown| {
+        let table = shown.board.table();
+        let Some(target) = table.target(&name) else { return Err(Error::NoSuchTarget(name)) };
+        Ok(serde_json::to_string(&model::Models::new(shown.clock.now(), target, &table))?)
     });
     Ok(([(CONTENT_TYPE, "application/json")], page.await?))
 }

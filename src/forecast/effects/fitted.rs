@@ -18,7 +18,9 @@ use super::lift::Lift;
 use super::occasion::{Occasion, Sight};
 use super::reach::{Reach, Standing, normal_quantile};
 use crate::calendar::{Window, WindowSource};
-use crate::forecast::{Cause, Components, EventFloor, Fitted, Forecast, Known, Observation, Peak};
+use crate::forecast::{
+    Cause, Components, Effect, EventFloor, Explanation, Fitted, Forecast, Known, Observation, Peak, Weight,
+};
 use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
@@ -91,6 +93,10 @@ impl InForce {
 }
 
 impl Fitted for FittedEffects {
+    fn inner(&self) -> Option<&dyn Fitted> {
+        Some(&*self.base)
+    }
+
     fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
         let standings = self.standings(known, targets.end);
         if standings.0.is_empty() {
@@ -157,8 +163,21 @@ impl Fitted for FittedEffects {
         Some(Peak { point, effect, cause, ..peak })
     }
 
-    fn most_seen(&self) -> Option<Load> {
-        self.base.most_seen()
+    fn explanation(&self) -> Explanation {
+        let causes = self.causes.iter().zip(&self.lifts).enumerate();
+        let effects = causes.map(|(name, (cause, lift))| {
+            let routine = |occasion: &Occasion| usize::from(occasion.name) == name && occasion.routine;
+            let weight = if self.occasions.iter().any(routine) {
+                Weight::Routine
+            } else {
+                lift.strongest().map_or(Weight::Unseen, |(occurrences, log)| Weight::Seen {
+                    occurrences,
+                    times: log.exp(),
+                })
+            };
+            Effect { cause: cause.clone(), weight }
+        });
+        Explanation { effects: effects.collect(), ..self.base.explanation() }
     }
 
     fn events(&self, from: Timestamp, until: Timestamp) -> Vec<Window> {

@@ -90,6 +90,13 @@ impl Lift {
         self.bins.len()
     }
 
+    /// How often it was seen at most, and the logarithm of its multiple where that stood out most; `None` when it was not.
+    pub(super) fn strongest(&self) -> Option<(u32, f64)> {
+        let seen = self.bins.iter().map(|bin| bin.seen).max().filter(|seen| *seen > 0)?;
+        let logs = self.bins.iter().filter(|bin| bin.seen > 0).map(|bin| bin.log);
+        Some((seen, logs.max_by(|a, b| a.abs().total_cmp(&b.abs()))?))
+    }
+
     /// Learns anew from occurrences, the newest first.
     pub(super) fn learn(&mut self, occurrences: &[Seen]) {
         let weights: Vec<f64> = std::iter::successors(Some(1.0), |weight| Some(weight * RECENCY))

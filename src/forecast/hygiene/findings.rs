@@ -1,11 +1,13 @@
-//! Which slots of a history are in doubt.
+//! Which slots of a history are in doubt, and which steps of its level stayed.
 
 use std::ops::Range;
 
+use super::shift::shifts;
 use super::{Doubt, Exclusion};
 use crate::calendar::{Almanac, DayKind, Outlook};
 use crate::series::Series;
 use crate::time::{LocalClock, Slot, Step, from_epoch_seconds};
+use crate::units::Load;
 
 /// "The busiest there is": all but one in so many of what was measured is below it.
 const BUSIEST_ONE_IN: usize = 200;
@@ -33,9 +35,14 @@ const FEWEST_WEEKS: usize = 2;
 const NATURE_ONE_IN: usize = 1_000;
 const ALWAYS_ALLOWED: usize = 3;
 
-/// Slots in doubt with the reason, ascending.
+/// What is odd about a history.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Findings(pub(super) Vec<(Slot, Doubt)>);
+pub(super) struct Findings {
+    /// Slots in doubt with the reason, ascending.
+    pub(super) doubts: Vec<(Slot, Doubt)>,
+    /// The first slot of each step that stayed, ascending, and how many times larger load has been since.
+    pub(super) shifts: Vec<(Slot, f64)>,
+}
 
 impl Findings {
     /// What is in doubt of `history` before `origin`. What comes after is not looked at.
@@ -60,7 +67,7 @@ impl Findings {
             }
         }
         let span = step.start(slots.start)..step.end(slots.end);
-        let past = Past {
+        let mut past = Past {
             step,
             first: slots.start,
             clock: LocalClock::over(almanac.timezone(), span.start, span.end),
@@ -69,23 +76,45 @@ impl Findings {
         };
         let excluded = (slots.start.0..slots.end.0).map(Slot);
         let excluded = excluded.filter(|slot| is_excluded(*slot) && history.load(*slot).is_some());
+        let [resets, outages] = past.zeros();
         let found = [
             (Doubt::Excluded, excluded.collect()),
             (Doubt::Absurd, absurd),
+            (Doubt::Reset, resets),
             (Doubt::Spike, past.spikes(busiest)),
-            (Doubt::Outage, past.outages()),
+            (Doubt::Outage, outages),
         ];
-        let mut all: Vec<(Slot, Doubt)> = found
+        let mut doubts: Vec<(Slot, Doubt)> = found
             .into_iter()
             .flat_map(|(doubt, slots): (Doubt, Vec<Slot>)| slots.into_iter().map(move |slot| (slot, doubt)))
             .collect();
-        all.sort_unstable();
-        Self(all)
+        doubts.sort_unstable();
+        for (slot, _) in &doubts {
+            past.forget(*slot);
+        }
+        let mut shifts = shifts(&past);
+        shifts.sort_unstable_by_key(|(slot, _)| *slot);
+        Self { doubts, shifts }
+    }
+
+    /// What is to be learned from: `history` before `origin` without the slots in doubt, and with what came before a step
+    /// that stayed as it would be now.
+    pub(super) fn cleaned(&self, history: &Series, origin: Slot) -> Series {
+        let mut cleaned = history.until(origin);
+        for (from, times) in &self.shifts {
+            for slot in (history.first().0..from.0).map(Slot) {
+                if let Some(load) = cleaned.load(slot) {
+                    cleaned.put(slot, Load::saturating(load * times));
+                }
+            }
+        }
+        self.doubts.iter().for_each(|(slot, _)| cleaned.mask(*slot));
+        cleaned
     }
 
     /// The runs of slots in doubt.
     pub(super) fn spans(&self) -> impl Iterator<Item = Range<Slot>> + '_ {
-        let runs = self.0.chunk_by(|(slot, _), (next, _)| slot.next() == *next);
+        let runs = self.doubts.chunk_by(|(slot, _), (next, _)| slot.next() == *next);
         runs.filter_map(|run| Some(run.first()?.0..run.last()?.0.next()))
     }
 }
@@ -101,17 +130,24 @@ fn busiest(mut loads: Vec<f64>) -> f64 {
 }
 
 /// What was measured, less what is excluded or absurd.
-struct Past {
-    step: Step,
-    first: Slot,
-    clock: LocalClock,
-    outlook: Outlook,
-    loads: Vec<Option<f64>>,
+pub(super) struct Past {
+    pub(super) step: Step,
+    pub(super) first: Slot,
+    pub(super) clock: LocalClock,
+    pub(super) outlook: Outlook,
+    pub(super) loads: Vec<Option<f64>>,
 }
 
 impl Past {
-    fn load(&self, slot: Slot) -> Option<f64> {
+    pub(super) fn load(&self, slot: Slot) -> Option<f64> {
         *self.loads.get(usize::try_from(slot.since(self.first)).ok()?)?
+    }
+
+    fn forget(&mut self, slot: Slot) {
+        let index = usize::try_from(slot.since(self.first)).ok();
+        if let Some(load) = index.and_then(|index| self.loads.get_mut(index)) {
+            *load = None;
+        }
     }
 
     fn slots(&self) -> impl Iterator<Item = (Slot, f64)> + '_ {
@@ -127,7 +163,7 @@ impl Past {
     }
 
     /// The slot at the same time by the wall clock so many weeks later.
-    fn weeks_later(&self, slot: Slot, weeks: i64) -> Option<Slot> {
+    pub(super) fn weeks_later(&self, slot: Slot, weeks: i64) -> Option<Slot> {
         let then = self.clock.days_earlier(self.step.start(slot), -7 * weeks)?;
         // A slot begins at the end of the one before it.
         Some(self.step.slot_of(then).next())
@@ -185,15 +221,14 @@ impl Past {
         apart.abs() > 43_200 && (close(apart) || close(wall(other) - wall(one)))
     }
 
-    /// Zeros where the same time of other weeks never is 0.
-    fn outages(&self) -> Vec<Slot> {
+    /// Zeros where the same time of other weeks never is 0: those of a slot or two, and those that last.
+    fn zeros(&self) -> [Vec<Slot>; 2] {
         let zeros = self.slots().filter(|(_, load)| *load <= 0.0).map(|(slot, _)| slot);
         let out: Vec<Slot> = zeros.filter(|slot| self.never_zero(*slot) && !self.excused(*slot)).collect();
-        let short = |run: &[Slot]| run.len() <= SPIKE_SLOTS;
-        let runs = || out.chunk_by(|slot, next| slot.next() == *next);
-        let blips: usize = runs().filter(|run| short(run)).map(<[Slot]>::len).sum();
-        let nature = self.is_nature(blips);
-        runs().filter(|run| !(nature && short(run))).flatten().copied().collect()
+        let runs = out.chunk_by(|slot, next| slot.next() == *next);
+        let (short, long): (Vec<&[Slot]>, Vec<&[Slot]>) = runs.partition(|run| run.len() <= SPIKE_SLOTS);
+        let short = short.concat();
+        [if self.is_nature(short.len()) { Vec::new() } else { short }, long.concat()]
     }
 
     fn never_zero(&self, slot: Slot) -> bool {
@@ -223,7 +258,6 @@ mod tests {
 
     use super::*;
     use crate::calendar::{Envelope, Event};
-    use crate::units::Load;
 
     const DAY: i64 = 288;
 
@@ -256,7 +290,7 @@ mod tests {
 
     fn found(series: &Series, almanac: &Almanac) -> Vec<(i64, Doubt)> {
         let findings = Findings::of(series, series.end(), almanac, &[]);
-        findings.0.into_iter().map(|(slot, doubt)| (slot.since(first()), doubt)).collect()
+        findings.doubts.into_iter().map(|(slot, doubt)| (slot.since(first()), doubt)).collect()
     }
 
     /// Noon of the third day of the third week.
@@ -318,6 +352,68 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_or_two_of_zeros_are_a_reset_and_not_an_outage() {
+        let reset = |at: i64, usual: f64| if (NOON..NOON + 2).contains(&at) { 0.0 } else { usual };
+        assert_eq!(found(&weeks(reset), &almanac()), [(NOON, Doubt::Reset), (NOON + 1, Doubt::Reset)]);
+    }
+
+    fn shifted(series: &Series) -> Vec<(i64, f64)> {
+        let findings = Findings::of(series, series.end(), &almanac(), &[]);
+        findings.shifts.into_iter().map(|(slot, times)| (slot.since(first()), times)).collect()
+    }
+
+    #[test]
+    fn a_step_that_stays_is_found_with_its_slot_and_what_came_before_it_is_learned_from_as_it_would_be_now() {
+        for times in [0.4, 3.0] {
+            let series = weeks(|at, usual| if at >= NOON { times * usual } else { usual });
+            let [(at, found)] = shifted(&series)[..] else { panic!("{:?}", shifted(&series)) };
+            assert_eq!(at, NOON);
+            // The pattern of the fixture comes again every seven slots, which is not every week.
+            assert!((found / times - 1.0).abs() < 1e-3, "{found}");
+            let cleaned = Findings::of(&series, series.end(), &almanac(), &[]).cleaned(&series, series.end());
+            let level = weeks(|_, usual| times * usual);
+            for (slot, load) in cleaned.points() {
+                let level = level.load(slot).unwrap();
+                assert!((load.get() - level).abs() <= 1e-3 * level, "{slot:?}: {load} for {level}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_steps_are_told_apart() {
+        let second = NOON + 15 * DAY;
+        let series = weeks(|at, usual| {
+            usual
+                * if at < NOON {
+                    1.0
+                } else if at < second {
+                    3.0
+                } else {
+                    1.5
+                }
+        });
+        let found = shifted(&series);
+        let times: Vec<f64> = found.iter().map(|(_, times)| (times * 100.0).round() / 100.0).collect();
+        assert_eq!(
+            (found.iter().map(|(at, _)| *at).collect::<Vec<_>>(), times),
+            (vec![NOON, second], vec![3.0, 0.5])
+        );
+    }
+
+    #[test]
+    fn what_goes_back_what_grows_and_what_is_small_is_no_step() {
+        let burst =
+            |at: i64, usual: f64| if (NOON..NOON + 4 * DAY).contains(&at) { 3.0 * usual } else { usual };
+        assert_eq!(shifted(&weeks(burst)), []);
+        let growth = |at: i64, usual: f64| usual * 1.04_f64.powf(at as f64 / DAY as f64);
+        assert_eq!(shifted(&weeks(growth)), []);
+        let small = |at: i64, usual: f64| if at >= NOON { 1.4 * usual } else { usual };
+        assert_eq!(shifted(&weeks(small)), []);
+        let young = |at: i64, usual: f64| if at >= 38 * DAY { 3.0 * usual } else { usual };
+        assert_eq!(shifted(&weeks(young)), [], "four days are too few");
+    }
+
+    #[test]
     fn a_service_that_is_given_up_is_not_out_for_ever() {
         let gone = |at: i64, usual: f64| if at >= NOON - DAY * 9 { 0.0 } else { usual };
         assert_eq!(found(&weeks(gone), &almanac()), []);
@@ -342,7 +438,7 @@ mod tests {
         let from = step.start(first().plus(NOON)) + TimeDelta::seconds(60);
         let series = weeks(|_, usual| usual);
         let exclusion = |to| [Exclusion { from, to, why: "load test".into() }];
-        let count = |to| Findings::of(&series, series.end(), &almanac(), &exclusion(to)).0.len();
+        let count = |to| Findings::of(&series, series.end(), &almanac(), &exclusion(to)).doubts.len();
         assert_eq!(count(from + TimeDelta::seconds(1)), 1);
         assert_eq!(count(step.end(first().plus(NOON))), 1);
         assert_eq!(count(step.end(first().plus(NOON)) + TimeDelta::seconds(1)), 2);

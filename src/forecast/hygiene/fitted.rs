@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use super::Hygiene;
-use crate::calendar::Window;
-use crate::forecast::{EventFloor, Fitted, Forecast, Known, Peak};
+use crate::forecast::{EventFloor, Explanation, Fitted, Forecast, Known, Peak};
 use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
@@ -56,12 +55,12 @@ impl FittedHygiene {
 }
 
 impl Fitted for FittedHygiene {
-    fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
-        self.shown(known, |known| self.base.forecast(known, targets, levels))
+    fn inner(&self) -> Option<&dyn Fitted> {
+        Some(&*self.base)
     }
 
-    fn events(&self, from: Timestamp, until: Timestamp) -> Vec<Window> {
-        self.base.events(from, until)
+    fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
+        self.shown(known, |known| self.base.forecast(known, targets, levels))
     }
 
     fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {
@@ -78,11 +77,11 @@ impl Fitted for FittedHygiene {
         self.shown(known, |known| self.base.peak(known, until, levels, loads))
     }
 
-    fn most_seen(&self) -> Option<Load> {
-        self.base.most_seen()
-    }
-
     fn hygiene(&self) -> Option<&Hygiene> {
         Some(&self.report)
+    }
+
+    fn explanation(&self) -> Explanation {
+        Explanation { hygiene: Some(self.report.clone()), ..self.base.explanation() }
     }
 }

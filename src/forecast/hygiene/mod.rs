@@ -14,10 +14,12 @@
 //! same time of another day is a habit, whatever happens often is the nature of the service, and whatever a calendar or an
 //! event speaks of is left to it. Loads of a holiday that are 0 are how holidays look, and not an outage.
 //!
-//! This module never corrects a number: what it doubts is a hole.
+//! What it doubts is a hole and never another number. One thing is not doubted and yet changed: a step that stayed divides
+//! history in two, and what came before it is multiplied to what it would be now ([`shift`]).
 
 mod findings;
 mod fitted;
+mod shift;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -54,42 +56,61 @@ impl Exclusion {
 pub enum Doubt {
     /// Somebody said so.
     Excluded,
-    /// A thousand times what else is seen: a counter that was reset or wrapped.
+    /// A thousand times what else is seen: a counter that wrapped.
     Absurd,
+    /// Exactly 0 for a slot or two where the same time of other weeks never is: a counter that was reset, a failed scrape.
+    Reset,
     /// Far above both neighbours, the same time of other weeks, and the busiest there is, for a slot or two.
     Spike,
-    /// Exactly 0 where the same time of other weeks never is.
+    /// Exactly 0 for longer than that.
     Outage,
+    /// Less than a twentieth of the usual for three hours. It is not masked, for it may be the truth of this afternoon, but it
+    /// is learned from nowhere.
+    Slump,
 }
 
 impl Doubt {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Excluded, Self::Absurd, Self::Spike, Self::Outage];
+    pub const ALL: [Self; 6] =
+        [Self::Excluded, Self::Absurd, Self::Reset, Self::Spike, Self::Outage, Self::Slump];
 
     /// As metrics and logs name it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Excluded => "excluded",
             Self::Absurd => "absurd",
+            Self::Reset => "reset",
             Self::Spike => "spike",
             Self::Outage => "outage",
+            Self::Slump => "slump",
         }
     }
 }
 
+/// A step in the level of demand that stayed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shift {
+    /// Its first instant.
+    pub at: Timestamp,
+    /// How many times larger load has been since; what came before is multiplied by it to learn from.
+    pub times: f64,
+}
+
 /// What a model was learned from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Hygiene {
     /// From the first to the last instant of history.
     pub span: Range<Timestamp>,
     /// The slots in it that were measured, those masked included.
     pub measured: usize,
-    /// Those of them that were masked, in the order of [`Doubt::ALL`].
+    /// Steps that stayed, ascending.
+    pub shifts: Vec<Shift>,
+    /// Those slots that were not learned from, in the order of [`Doubt::ALL`].
     masked: [usize; Doubt::ALL.len()],
 }
 
 impl Hygiene {
-    /// How many slots were masked for this reason; a slot counts for the first that applies.
+    /// How many slots were not learned from for this reason; a slot counts for the first that applies.
     pub fn masked(&self, doubt: Doubt) -> usize {
         self.masked[doubt as usize]
     }
@@ -110,21 +131,22 @@ impl<F: Forecaster> Forecaster for WithHygiene<F> {
     fn fit(&self, history: &Series, origin: Slot) -> Result<Box<dyn Fitted>, Error> {
         let step = history.step();
         let findings = Findings::of(history, origin, &self.almanac, &self.exclude);
+        let base = if findings == Findings::default() {
+            self.base.fit(history, origin)?
+        } else {
+            self.base.fit(&findings.cleaned(history, origin), origin)?
+        };
         let mut masked = [0; Doubt::ALL.len()];
-        findings.0.iter().for_each(|(_, doubt)| masked[*doubt as usize] += 1);
+        findings.doubts.iter().for_each(|(_, doubt)| masked[*doubt as usize] += 1);
+        masked[Doubt::Slump as usize] = base.explanation().slumped;
         let end = history.end().min(origin).max(history.first());
         let known = history.first()..end;
+        let shifts = findings.shifts.iter();
         let report = Hygiene {
             span: step.start(known.start)..step.start(known.end),
             measured: known_slots(&known).filter(|slot| history.load(*slot).is_some()).count(),
+            shifts: shifts.map(|(slot, times)| Shift { at: step.start(*slot), times: *times }).collect(),
             masked,
-        };
-        let base = if findings.0.is_empty() {
-            self.base.fit(history, origin)?
-        } else {
-            let mut cleaned = history.until(origin);
-            findings.0.iter().for_each(|(slot, _)| cleaned.mask(*slot));
-            self.base.fit(&cleaned, origin)?
         };
         let excluded = self.exclude.iter().map(|exclusion| exclusion.slots(step));
         Ok(Box::new(FittedHygiene::new(base, step, report, findings.spans().chain(excluded))))

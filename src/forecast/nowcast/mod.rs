@@ -28,7 +28,9 @@ use self::moment::{CANDIDATES, Moment, Seen};
 use self::spread::{Miss, Spread};
 use self::sums::Sums;
 use self::usual::{Memory, Usual};
-use super::{Error, Fitted, Forecast, Forecaster, Known, Peak};
+use super::{
+    Blend, Error, Explanation, Fitted, Forecast, Forecaster, Known, Part, Peak, Refusal, Shares, Unfit,
+};
 use crate::calendar::Almanac;
 use crate::series::{Resample, Series, resample};
 use crate::time::{LocalClock, Slot, Step, Timestamp, epoch_seconds};
@@ -79,7 +81,7 @@ impl Forecaster for Nowcasting {
         let now = Nowcast::fit(history, origin, &self.almanac);
         match (self.base.fit(history, origin), now) {
             (Ok(base), Some(now)) => Ok(Box::new(WithNowcast { base: Some(base), now })),
-            (Ok(base), None) => Ok(base),
+            (Ok(base), None) => Ok(Box::new(WithoutNowcast { base, why: why_not(history, origin) })),
             (Err(_), Some(now)) => Ok(Box::new(WithNowcast { base: None, now })),
             (Err(error), None) => Err(error),
         }
@@ -94,6 +96,16 @@ struct WithNowcast {
 }
 
 impl Fitted for WithNowcast {
+    fn inner(&self) -> Option<&dyn Fitted> {
+        self.base.as_deref()
+    }
+
+    fn explanation(&self) -> Explanation {
+        let mut explanation = self.inner().map(Fitted::explanation).unwrap_or_default();
+        explanation.blends.push(self.now.blend());
+        explanation
+    }
+
     fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
         self.base.as_ref()?.forecast(known, targets, levels)
     }
@@ -114,9 +126,46 @@ impl Fitted for WithNowcast {
     }
 }
 
+/// A base without a nowcast.
+#[derive(Debug)]
+struct WithoutNowcast {
+    base: Box<dyn Fitted>,
+    why: Unfit,
+}
+
+impl Fitted for WithoutNowcast {
+    fn inner(&self) -> Option<&dyn Fitted> {
+        Some(&*self.base)
+    }
+
+    fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
+        self.base.forecast(known, targets, levels)
+    }
+
+    fn explanation(&self) -> Explanation {
+        let mut explanation = self.base.explanation();
+        explanation.refusals.push(Refusal { candidate: "nowcast", why: self.why });
+        explanation
+    }
+}
+
+/// Why there is no nowcast of `history`.
+fn why_not(history: &Series, origin: Slot) -> Unfit {
+    let step = history.step();
+    if step > Step::MINUTE {
+        return Unfit::TooCoarse { step, coarsest: Step::MINUTE };
+    }
+    let slots_in_hour = usize::try_from(step.slots_in(Duration::from_secs(3_600))).unwrap_or(1).max(1);
+    Unfit::TooShort {
+        measured_hours: history.until(origin).measured_count() / slots_in_hour,
+        needed_hours: NEEDED_MINUTES / 60,
+    }
+}
+
 /// A fitted nowcast.
 #[derive(Debug)]
 pub struct Nowcast {
+    learned_from: Range<Timestamp>,
     usual: Usual,
     /// One per cent of the peak.
     floor: f64,
@@ -162,12 +211,28 @@ impl Nowcast {
             .filter_map(|slot| past.moment(slot).map(|moment| (slot, moment)))
             .collect();
         let leads = LEADS.iter().map(|lead| past.learn(*lead, &moments)).collect();
-        Some(Self { usual: usual.from(origin.plus(-DAY - 35)), floor, leads })
+        let learned_from = Step::MINUTE.start(learn_from)..Step::MINUTE.start(origin);
+        Some(Self { learned_from, usual: usual.from(origin.plus(-DAY - 35)), floor, leads })
     }
 
     /// Below this a minute counts as idle, and is calibrated apart.
     pub fn idle_below(&self) -> f64 {
         self.floor
+    }
+
+    /// Who is asked, and how much each is believed.
+    fn blend(&self) -> Blend {
+        let lead = |lead: &Lead| Shares {
+            lead: Duration::from_secs(60 * lead.minutes.unsigned_abs()),
+            shares: lead.weights.to_vec(),
+        };
+        Blend {
+            part: Part::Minutes,
+            learned_from: self.learned_from.clone(),
+            judged: true,
+            candidates: &moment::NAMES,
+            shares: self.leads.iter().map(lead).collect(),
+        }
     }
 
     /// See [`Fitted::peak`].

@@ -39,6 +39,9 @@ pub(super) struct Moment {
 /// Candidates for the demand of a minute to come.
 pub(super) const CANDIDATES: usize = 3;
 
+/// What explanations call X₁, X₅ and D.
+pub(super) const NAMES: [&str; CANDIDATES] = ["newest_minute", "newest_minutes", "usual_day"];
+
 /// How steep the coming minutes are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Steepness {
