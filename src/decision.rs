@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::forecast::nowcast::AGE;
 use crate::forecast::{Fitted, Known, Observation};
 use crate::guard::surge::{Surge, Watch};
-use crate::guard::{self, Applied, Freshness, Mode, Rung, Situation, Standing};
+use crate::guard::{self, Applied, Freshness, Mode, Outlook, Rung, Situation, Standing};
 use crate::plan::{self, Counts, EventNeed, Plan, Prospect, RENEWAL, Shortfall};
 use crate::series::Series;
 use crate::time::Timestamp;
@@ -45,10 +45,17 @@ pub struct Policy {
 
 impl Policy {
     /// How far back a state remembers, but for the newest measurement: the hold window, or a surge from what was said before
-    /// it to the calm after it.
+    /// it to the calm after it, or what a flat load asked for.
     pub fn remembers(&self) -> Duration {
         let surge = 3 * (self.plan.lead_time + RENEWAL);
-        self.guard.scale_down_hold.max(surge.clamp(Duration::from_secs(300), Duration::from_secs(1800)))
+        let calm = match self.guard.mode {
+            guard::Mode::Active => guard::LOOKS_BACK,
+            guard::Mode::Shadow => Duration::ZERO,
+        };
+        self.guard
+            .scale_down_hold
+            .max(calm)
+            .max(surge.clamp(Duration::from_secs(300), Duration::from_secs(1800)))
     }
 }
 
@@ -235,6 +242,7 @@ fn claim<'a>(
         reactive_need,
         planned: plan.as_ref().map(|plan| plan.replicas),
         planned_raised: plan_raised.as_ref().map(|plan| plan.replicas),
+        outlook: plan.as_ref().and_then(|plan| outlook(plan, capacity)),
         event_need: event_need.clone(),
         surge: surge.map(|surge| Replicas::bearing(surge.reaches, capacity)),
         frozen: watch.freezes(now),
@@ -243,6 +251,12 @@ fn claim<'a>(
     let plan = plan_raised.or(plan);
     let demand = Arc::clone(evidence.demand);
     (Claim { demand, rung, observed, reactive_need, plan, event_need, surge }, standing, watch)
+}
+
+/// What a plan comes to in replicas, where it knows the next minutes.
+fn outlook(plan: &Plan, capacity: LoadPerReplica) -> Option<Outlook> {
+    let unlikely = plan.unlikely?.get() / capacity.get();
+    Some(Outlook { middle: plan.median.get() / capacity.get(), unlikely })
 }
 
 /// The later of two measurements.

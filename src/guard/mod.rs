@@ -1,16 +1,19 @@
 //! From what is wanted to what is allowed: an ordered list of named rules, each saying from, to and why.
 //!
-//! Trust and the staleness ladder choose the proposal; then the scale-down hold, the event floor, a declared hold and the
-//! reactive floor may raise it, and the bounds come last. Floors only raise. The law that everything here serves, for any input:
+//! Trust and the staleness ladder choose the proposal; then the scale-down hold, the event floor, a declared hold, the reactive
+//! floor and the calm of a flat load may raise it, and the bounds come last. Floors only raise. The law that everything here
+//! serves, for any input:
 //!
 //! ```text
 //! guarded >= min(max, max(min, known reactive need of each demand, event floor, hold))
 //! ```
 //!
 //! Shadow suppresses the statistical forecast and nothing else: what was declared counts in it too. No rule reads the
-//! forecast; no rule can be skipped by an earlier one.
+//! forecast, but for the calm, which looks whether it moves; no rule can be skipped by an earlier one.
 
+mod calm;
 mod rules;
+mod situation;
 mod staleness;
 pub mod surge;
 pub mod tolerance;
@@ -22,7 +25,9 @@ use std::time::Duration;
 use crate::time::Timestamp;
 use crate::units::Replicas;
 
-pub use rules::{Ruling, Situation, Standing, apply};
+pub use calm::Outlook;
+pub use rules::{Ruling, apply};
+pub use situation::{Situation, Standing};
 pub use staleness::{Freshness, Rung};
 pub use tolerance::Tolerance;
 
@@ -102,6 +107,8 @@ pub enum Rule {
     ReactiveFloor,
     /// A demand's measurements are stale: not fewer than what the last one needed.
     FrozenFloor,
+    /// The load stands still: what was asked for in that time stays.
+    Calm,
     /// Not fewer than the configured minimum.
     Min,
     /// Not more than the configured maximum.
@@ -110,7 +117,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule, in the order in which they are applied.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Shadow,
         Self::NoPlan,
         Self::RaisedQuantile,
@@ -121,6 +128,7 @@ impl Rule {
         Self::Hold,
         Self::ReactiveFloor,
         Self::FrozenFloor,
+        Self::Calm,
         Self::Min,
         Self::Max,
     ];
@@ -138,6 +146,7 @@ impl Rule {
             Self::Hold => "hold",
             Self::ReactiveFloor => "reactive_floor",
             Self::FrozenFloor => "frozen_floor",
+            Self::Calm => "calm",
             Self::Min => "min",
             Self::Max => "max",
         }
@@ -157,13 +166,18 @@ pub struct Applied {
     pub why: String,
 }
 
-/// What the guard remembers: the proposals of the last hold window, and nothing older but what a surge keeps or
-/// [`Floor::Hold`] looks back at.
+/// How far back the guard looks, beside the hold window.
+pub(crate) const LOOKS_BACK: Duration = calm::LOOKS_BACK;
+
+/// What the guard remembers: the proposals of the last hold window, and nothing older but what a surge keeps or the calm and
+/// [`Floor::Hold`] look back at.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     proposals: VecDeque<(Timestamp, Replicas)>,
     /// With [`Floor::Hold`] only.
     answers: VecDeque<(Timestamp, Replicas)>,
+    /// In [`Mode::Active`] only.
+    calm: calm::Memory,
 }
 
 #[cfg(test)]
@@ -189,6 +203,7 @@ mod tests {
                 reactive_need: Some(Replicas(need)),
                 planned: planned.map(Replicas),
                 planned_raised: None,
+                outlook: None,
                 event_need: None,
                 surge: None,
                 frozen: false,

@@ -3,82 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Applied, Floor, Freshness, HELD_FOR, Hold, Mode, Options, Rule, Rung, State};
+use super::calm::{self, Outlook, Still};
+use super::situation::Situation;
+use super::{Applied, Floor, HELD_FOR, Hold, Mode, Options, Rule, Rung, State};
 use crate::plan::EventNeed;
 use crate::time::Timestamp;
 use crate::units::Replicas;
-
-/// All that the rules may look at.
-#[derive(Debug, Clone)]
-pub struct Situation<'a> {
-    /// The instant decided for.
-    pub now: Timestamp,
-    /// How each demand of the target stands.
-    pub demands: &'a [Standing<'a>],
-    /// The operator's limits.
-    pub options: &'a Options,
-}
-
-/// How one demand of a target stands.
-#[derive(Debug, Clone)]
-pub struct Standing<'a> {
-    /// What it is called.
-    pub demand: &'a str,
-    /// Whether its newest measurement may be taken for the present.
-    pub freshness: Freshness,
-    /// What the newest measurement needs, however old it is; `None` when there never was one.
-    pub reactive_need: Option<Replicas>,
-    /// What the forecast wants at the operator's quantile, if there is a forecast.
-    pub planned: Option<Replicas>,
-    /// What it wants at the quantile used while measurements are stale.
-    pub planned_raised: Option<Replicas>,
-    /// What a declared event needs within the lead time, if there is one.
-    pub event_need: Option<EventNeed>,
-    /// What a surge beyond all expectation will need, while there is one.
-    pub surge: Option<Replicas>,
-    /// Whether such a surge forbids to scale down.
-    pub frozen: bool,
-}
-
-impl Standing<'_> {
-    /// Where on the ladder this demand stands. In shadow a plan is no evidence, so it cannot stand in for a measurement.
-    pub fn rung(&self, mode: Mode) -> Rung {
-        let fresh = self.freshness == Freshness::Fresh && self.reactive_need.is_some();
-        match (fresh, self.planned.is_some(), mode) {
-            (true, true, _) => Rung::Planned,
-            (true, false, _) => Rung::ReactiveOnly,
-            (false, true, Mode::Active) => Rung::PlanOnly,
-            (false, true, Mode::Shadow) | (false, false, _) => Rung::Unavailable,
-        }
-    }
-}
-
-impl<'a> Situation<'a> {
-    /// Where the target stands: on the lowest rung of a demand that has something to say. One demand that has nothing to
-    /// say leaves the others their answer.
-    pub fn rung(&self) -> Rung {
-        let rungs = self.demands.iter().map(|standing| standing.rung(self.options.mode));
-        rungs.filter(|rung| *rung != Rung::Unavailable).max().unwrap_or(Rung::Unavailable)
-    }
-
-    /// The most that `replicas` says of any demand on one of `rungs`, and which demand that is: the first of several.
-    fn most(
-        &self,
-        rungs: &[Rung],
-        replicas: impl Fn(&Standing<'_>) -> Option<Replicas>,
-    ) -> Option<(&'a Standing<'a>, Replicas)> {
-        let on_them =
-            self.demands.iter().filter(|standing| rungs.contains(&standing.rung(self.options.mode)));
-        let said = on_them.filter_map(|standing| Some((standing, replicas(standing)?)));
-        // `max_by_key` takes the last of equals.
-        said.rev().max_by_key(|(_, replicas)| *replicas)
-    }
-
-    /// A reason, with the name of the demand where there are several.
-    fn because(&self, standing: &Standing<'_>, why: impl std::fmt::Display) -> String {
-        if self.demands.len() > 1 { format!("{}: {why}", standing.demand) } else { why.to_string() }
-    }
-}
 
 /// What the guard allows.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,15 +25,17 @@ pub struct Ruling {
 pub fn apply(situation: &Situation<'_>, state: &State) -> (Ruling, State) {
     let mut trail = Trail::default();
     propose(situation, &mut trail);
+    let proposed = trail.replicas;
     surge(situation, &mut trail);
     let proposals = hold(situation, state, &mut trail);
     event_floor(situation, &mut trail);
     declared_hold(situation, &mut trail);
-    floor(situation, state, &mut trail);
+    let needed = floor(situation, state, &mut trail);
+    let calm = calm(situation, proposed.max(needed), state, &mut trail);
     bounds(situation.options, &mut trail);
     let answers = remember(situation, state, trail.replicas);
     let ruling = Ruling { rung: situation.rung(), guarded: trail.replicas, applied: trail.applied };
-    (ruling, State { proposals, answers })
+    (ruling, State { proposals, answers, calm })
 }
 
 /// The number on its way through the rules.
@@ -249,8 +181,11 @@ fn declared_hold(situation: &Situation<'_>, trail: &mut Trail) {
 
 /// Never fewer than what is known to be needed now. What a demand needed last counts for as long as any number is
 /// answered, also when nothing else is known of that demand any more.
-fn floor(situation: &Situation<'_>, state: &State, trail: &mut Trail) {
+///
+/// What is needed by measurements that are fresh, if there are any.
+fn floor(situation: &Situation<'_>, state: &State, trail: &mut Trail) -> Option<Replicas> {
     use Rung::{PlanOnly, Planned, ReactiveOnly, Unavailable};
+    let mut needed = None;
     if let Some((standing, need)) =
         situation.most(&[Planned, ReactiveOnly], |standing| standing.reactive_need)
     {
@@ -259,6 +194,7 @@ fn floor(situation: &Situation<'_>, state: &State, trail: &mut Trail) {
             _ => None,
         };
         let need = standing_now.map_or(need, |(_, replicas)| need.min(replicas));
+        needed = Some(need);
         trail.raise(Rule::ReactiveFloor, need, || {
             situation.because(standing, format_args!("the newest measurement already needs {need}"))
         });
@@ -270,6 +206,33 @@ fn floor(situation: &Situation<'_>, state: &State, trail: &mut Trail) {
             situation.because(standing, format_args!("the last measurement, now stale, needed {need}"))
         });
     }
+    needed
+}
+
+/// While the forecast stands still, what plan and floor asked for in that time stays. It rests on the forecast, so a shadow
+/// does not do it; and what a surge or an event asked for is theirs to keep.
+fn calm(
+    situation: &Situation<'_>,
+    asked: Option<Replicas>,
+    state: &State,
+    trail: &mut Trail,
+) -> calm::Memory {
+    let demands = situation.demands.iter();
+    let outlook = demands
+        .filter_map(|standing| standing.outlook)
+        .reduce(|a, b| Outlook { middle: a.middle.max(b.middle), unlikely: a.unlikely.max(b.unlikely) });
+    let planned = situation.options.mode == Mode::Active && situation.rung() == Rung::Planned;
+    let (Some(asked), Some(outlook), true) = (asked, outlook, planned) else {
+        return state.calm.without_the_old(situation.now);
+    };
+    let (still, memory) = state.calm.look(situation.now, asked, outlook);
+    if let Some(Still { span, most }) = still {
+        trail.raise(Rule::Calm, most, || {
+            let minutes = span.as_secs() / 60;
+            format!("the forecast has stood still for {minutes} min, and {most} were asked for in that time")
+        });
+    }
+    memory
 }
 
 /// The operator's limits, last.
@@ -289,6 +252,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::{Freshness, Standing};
     use super::*;
     use crate::time::from_epoch_seconds;
     use crate::units::Load;
@@ -315,6 +279,7 @@ mod tests {
             reactive_need: need.map(Replicas),
             planned: planned.map(Replicas),
             planned_raised: raised.map(Replicas),
+            outlook: None,
             event_need: None,
             surge: None,
             frozen: false,

@@ -1,0 +1,170 @@
+//! A flat load moves few pods, however much it scatters: what changes without need costs starts, and trust.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_distr::StandardNormal;
+use rand_pcg::Pcg64Mcg;
+use rayon::prelude::*;
+use tidetable::calendar::Almanac;
+use tidetable::decision::{DECIDE_EVERY, Evidence, Policy, State, decide};
+use tidetable::forecast::{Fitted, Observation, forecaster};
+use tidetable::guard::{self, Floor, Mode, Rule};
+use tidetable::plan;
+use tidetable::series::{Resample, Series, resample};
+use tidetable::simulate::hpa::{Behavior, Hpa, Metric, Reading, Spec};
+use tidetable::simulate::{FineLoad, Pods, StartUp, Tally, Within};
+use tidetable::time::{Slot, Step, Timestamp};
+use tidetable::units::{Load, LoadPerReplica, Quantile, Replicas};
+
+const MEAN: f64 = 1000.0;
+const LEAD: Duration = Duration::from_secs(120);
+const HOURS: i64 = 18;
+
+/// From the end of a slot to its being settled.
+const SETTLE: TimeDelta = TimeDelta::seconds(120);
+
+fn midnight() -> Timestamp {
+    "2026-11-25T00:00:00Z".parse().unwrap()
+}
+
+/// Fifteen days by the quarter minute around the same mean, with normal noise of so much of it in a minute.
+fn flat(noise: f64) -> Series {
+    let mut random = Pcg64Mcg::seed_from_u64(11);
+    let step = Step::try_new(DECIDE_EVERY).unwrap();
+    let first = step.last_ended(midnight() - TimeDelta::days(14)).next();
+    let mut series = Series::empty(step, first);
+    for slot in (first.0..first.0 + 15 * 5760).map(Slot) {
+        let scatter: f64 = random.sample(StandardNormal);
+        series.put(slot, Load::saturating(MEAN * (1.0 + 2.0 * noise * scatter)));
+    }
+    series
+}
+
+/// What came of a day.
+struct Course {
+    /// How often replicas changed in an hour.
+    changes_an_hour: f64,
+    tally: Tally,
+    /// The share of decisions that the calm raised.
+    calmed: f64,
+}
+
+/// A flat load, and a model of what came before.
+struct Flat {
+    recorded: Series,
+    load: FineLoad,
+    model: Box<dyn Fitted>,
+}
+
+impl Flat {
+    fn of(noise: f64) -> Self {
+        let quarters = flat(noise);
+        let load = FineLoad::of(&quarters, Within::Smooth);
+        let recorded = resample(&quarters, Step::MINUTE, Resample::Mean).unwrap();
+        let origin = Step::MINUTE.last_ended(midnight() - SETTLE).next();
+        let model =
+            forecaster(&Almanac::none(chrono_tz::UTC), &Arc::default()).fit(&recorded, origin).unwrap();
+        Self { recorded, load, model }
+    }
+
+    /// What the HPA makes of it with tolerance 0 and its window of 300 s, where so many replicas bear the mean. Without the
+    /// model it is the reactive need.
+    fn course(&self, replicas: f64, floor: Floor, with_model: bool) -> Course {
+        let capacity = LoadPerReplica::try_new(MEAN / replicas).unwrap();
+        let policy = Policy {
+            plan: plan::Options { lead_time: LEAD, quantile: Quantile::P95, growth: plan::Growth::default() },
+            guard: guard::Options {
+                min: Replicas(1),
+                max: Replicas(1000),
+                scale_down_hold: Duration::from_secs(60),
+                stale_after: Duration::from_secs(120),
+                mode: Mode::Active,
+                floor,
+            },
+        };
+        let spec = Spec::new(Replicas(1), Replicas(1000), Metric::REPLICAS, Some(Behavior::recommended()));
+        let mut hpa = Hpa::new(spec);
+        let name: Arc<str> = Arc::from("flat");
+        let (mut pods, mut state, mut tally) = (None, State::default(), Tally::default());
+        let (mut changes, mut calmed) = (0_u32, 0_u32);
+        let ticks = u32::try_from(HOURS * 240).unwrap();
+        for tick in 1..=ticks {
+            let now = midnight() + tick * DECIDE_EVERY;
+            let settled = self.recorded.until(Step::MINUTE.last_ended(now - SETTLE).next());
+            let seen = self.load.mean_rate(now - TimeDelta::seconds(30), 60).map(Load::saturating);
+            let evidence = [Evidence {
+                demand: &name,
+                capacity,
+                settled: &settled,
+                provisional: None,
+                live: seen.map(|load| Observation { at: now, load }),
+                model: with_model.then_some(self.model.as_ref()),
+            }];
+            let (decision, next) = decide(&name, now, &evidence, &policy, &state);
+            state = next;
+            calmed += u32::from(decision.applied.iter().any(|applied| applied.rule == Rule::Calm));
+            let asked = decision.guarded.unwrap();
+            let pods = pods.get_or_insert_with(|| Pods::new(now, asked, StartUp::Fixed(LEAD)));
+            let scale = pods.scale(now);
+            let outcome = hpa.sync(now, scale, &[Reading::Value(f64::from(asked.0))]);
+            if let Some(desired) = outcome.desired().filter(|desired| *desired != scale.spec) {
+                changes += 1;
+                pods.scale_to(now, desired);
+            }
+            let needed = Replicas::bearing(Load::saturating(self.load.mean_rate(now, 60).unwrap()), capacity);
+            tally.add(DECIDE_EVERY, needed, pods.ready(now), pods.status());
+        }
+        Course {
+            changes_an_hour: f64::from(changes) / HOURS as f64,
+            tally,
+            calmed: f64::from(calmed) / f64::from(ticks),
+        }
+    }
+}
+
+/// Noise from minute to minute, and replicas for the mean.
+const NOISES: [f64; 4] = [0.01, 0.03, 0.06, 0.1];
+const REPLICAS: [f64; 4] = [7.3, 20.5, 40.2, 200.0];
+
+#[test]
+fn a_flat_noisy_load_changes_replicas_at_most_twice_an_hour() {
+    let said: Vec<_> = NOISES
+        .par_iter()
+        .flat_map_iter(|noise| {
+            let flat = Flat::of(*noise);
+            REPLICAS.map(|replicas| {
+                let ours = flat.course(replicas, Floor::Reactive, true);
+                let reactive = flat.course(replicas, Floor::Reactive, false);
+                let dearer = ours.tally.replica_hours / reactive.tally.replica_hours;
+                println!(
+                    "noise {noise}, {replicas} replicas: {:.2} changes an hour, reactive {:.2}; hours x{dearer:.3}; late \
+                     pod-minutes {:.1}, reactive {:.1}; calm in {:.0} % of decisions",
+                    ours.changes_an_hour,
+                    reactive.changes_an_hour,
+                    ours.tally.late_pod_minutes,
+                    reactive.tally.late_pod_minutes,
+                    100.0 * ours.calmed,
+                );
+                (*noise, replicas, ours.changes_an_hour, ours.tally.late_pod_minutes, reactive.tally)
+            })
+        })
+        .collect();
+    for (noise, replicas, changes, late, reactive) in said {
+        assert!(changes <= 2.0, "noise {noise}, {replicas} replicas: {changes} an hour");
+        assert!(late <= reactive.late_pod_minutes, "noise {noise}, {replicas} replicas: late {late}");
+    }
+}
+
+#[test]
+fn a_floor_that_only_holds_is_as_calm() {
+    let flat = Flat::of(0.06);
+    for replicas in [20.5, 200.0] {
+        let changes = flat.course(replicas, Floor::Hold, true).changes_an_hour;
+        assert!(changes <= 2.0, "{replicas} replicas: {changes} an hour");
+    }
+}
