@@ -8,7 +8,7 @@ use tidetable::forecast::nowcast::Nowcast;
 use tidetable::forecast::{Known, Observation};
 use tidetable::guard::Tolerance;
 use tidetable::guard::tolerance::Mode;
-use tidetable::plan::{Growth, RENEWAL};
+use tidetable::plan::{Growth, RENEWAL, ScaleUp};
 use tidetable::simulate::hpa::{Behavior, Hpa, Metric, Reading, Spec};
 use tidetable::simulate::{Pods, StartUp, foresight};
 use tidetable::time::Step;
@@ -68,7 +68,9 @@ pub(crate) fn run(world: &World, lead: u64) -> Cell {
     let exact = Tolerance::default();
     let over_band = Tolerance { mode: Mode::Deadband, ..exact };
     let needs: Vec<Replicas> = world.moments.iter().map(|moment| moment.needed.unwrap_or_default()).collect();
-    let known = foresight::answers(&needs, lead_time, &Growth::default());
+    // As the HPA of `simulate` lets it climb.
+    let growth = Growth { scale_up: ScaleUp::Doubling, pods_per_minute: None };
+    let known = foresight::answers(&needs, lead_time, &growth);
     let foresight = walk(world, lead_time, (exact, 0.0), |index| known[index]);
     Cell {
         trace: world.name.clone(),

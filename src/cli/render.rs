@@ -15,6 +15,7 @@ use super::output::read_on;
 use crate::config::{self, Config, Listen, Tls, is_object_name, listed, nearest};
 use crate::engine::{ScaledObject, Target};
 use crate::guard::tolerance::Mode;
+use crate::plan::{ScaleUp, ScaleUpPolicy, Select, Unit};
 
 /// Where our chart puts the Service when nobody says otherwise.
 const SERVICE: &str = "tidetable.tidetable.svc";
@@ -138,6 +139,7 @@ fn scaled_object(config: &Config, owner: &ScaledObject, args: &Args) -> String {
         // An answer that makes up for the tolerance would be too large where there is none.
         ("", "")
     };
+    let (select, policies) = scale_up(&targets);
     let ScaledObject { namespace, name } = owner;
     let deployment = args.deployment.as_deref().unwrap_or(name);
     let cpu_utilization = args.cpu_utilization;
@@ -167,12 +169,8 @@ spec:
       behavior:
         scaleUp:{up_tolerance}
           stabilizationWindowSeconds: 0 # else the HPA takes the smallest recent answer and comes late
-          selectPolicy: Max
-          policies: # tenfold in one sync: the answer is what is needed, not a step towards it
-            - type: Percent
-              value: 900
-              periodSeconds: 15
-        scaleDown:{down_tolerance}
+          selectPolicy: {select}
+{policies}        scaleDown:{down_tolerance}
           stabilizationWindowSeconds: 300 # the largest answer of five minutes counts
           policies: # a tenth a minute: a mistaken answer is cheap to take back
             - type: Percent
@@ -185,6 +183,44 @@ spec:
         value: \"{cpu_utilization}\"
 "
     )
+}
+
+/// `selectPolicy` and `policies` of the HPA's `scaleUp`: those that a target is planned with. Where several targets of one
+/// ScaledObject say something else, the first of them counts.
+fn scale_up(targets: &[&Target]) -> (&'static str, String) {
+    let usual = ScaleUp::default();
+    let given = targets.iter().find(|target| target.policy.plan.growth.scale_up != usual);
+    let (scale_up, why) = match given {
+        Some(target) => {
+            (&target.policy.plan.growth.scale_up, format!("as growth.scaleUp of {} says", target.name))
+        }
+        None => {
+            (&usual, "tenfold in one sync: the answer is what is needed, not a step towards it".to_owned())
+        }
+    };
+    // No configuration says doubling; it would be an HPA without policies.
+    let ScaleUp::Policies { select, policies } = scale_up else { return ("Max", String::new()) };
+    let select = match select {
+        Select::Max => "Max",
+        Select::Min => "Min",
+    };
+    let mut lines = format!("          policies: # {why}\n");
+    for ScaleUpPolicy { unit, amount, period } in policies {
+        let kind = match unit {
+            Unit::Pods => "Pods",
+            Unit::Percent => "Percent",
+        };
+        write!(
+            lines,
+            "\x20           - type: {kind}
+              value: {amount}
+              periodSeconds: {}
+",
+            period.as_secs()
+        )
+        .expect("a String takes all that is written");
+    }
+    (select, lines)
 }
 
 /// What to fall back to when nothing is known: the geometric mean of the bounds, which is as many times the minimum as the
@@ -261,6 +297,23 @@ mod tests {
         assert_eq!(spec["triggers"].as_array().unwrap().len(), 3);
         assert_eq!(spec["triggers"][1]["metadata"]["target"], "settlement-worker");
         assert_eq!((&spec["minReplicaCount"], &spec["maxReplicaCount"]), (&3.into(), &200.into()));
+    }
+
+    #[test]
+    fn growth_that_is_configured_is_what_the_hpa_is_given() {
+        let mut config = config::load("tests/data/config/payments.yaml".as_ref()).unwrap();
+        let minute = std::time::Duration::from_secs(60);
+        let four_a_minute = ScaleUpPolicy { unit: Unit::Pods, amount: 4, period: minute };
+        let scale_up = ScaleUp::Policies { select: Select::Min, policies: vec![four_a_minute; 2] };
+        config.targets[0].policy.plan.growth.scale_up = scale_up;
+        let owner = config.targets[0].scaled_object.clone();
+        let spec = &read(&scaled_object(&config, &owner, &arguments("payments-api").unwrap()))["spec"];
+        let up = &spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleUp"];
+        let policy = serde_json::json!({ "type": "Pods", "value": 4, "periodSeconds": 60 });
+        assert_eq!(
+            (&up["selectPolicy"], &up["policies"]),
+            (&"Min".into(), &serde_json::json!([policy, policy]))
+        );
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::guard::Mode;
-use crate::plan::{ScaleUp, ScaleUpPolicy, Select, Unit};
 use crate::time::Step;
 use crate::units::Quantile;
 
@@ -41,12 +40,6 @@ pub(super) const LEAD_TIME: Duration = Duration::from_secs(120);
 
 /// Where late and idle pods cost the same at a ratio of about 40.
 pub(super) const QUANTILE: Quantile = Quantile::P95;
-
-/// The scale-up that `tidetable render` writes: tenfold in one sync.
-pub(super) fn scale_up() -> ScaleUp {
-    let tenfold = ScaleUpPolicy { unit: Unit::Percent, amount: 900, period: Duration::from_secs(15) };
-    ScaleUp::Policies { select: Select::Max, policies: vec![tenfold] }
-}
 
 /// The tolerance of a controller without flags (`--horizontal-pod-autoscaler-tolerance`).
 pub(super) const HPA_TOLERANCE: f64 = 0.1;

@@ -15,7 +15,7 @@ const TOLERANCES: RangeInclusive<f64> = 0.0..=0.5;
 /// `None` only when something was complained of.
 pub(super) fn growth(raw: Option<&raw::Growth>, path: &KeyPath, checker: &mut Checker<'_>) -> Option<Growth> {
     let Some(raw) = raw else {
-        return Some(Growth { scale_up: defaults::scale_up(), pods_per_minute: None });
+        return Some(Growth::default());
     };
     let pods_per_minute = match raw.pods_per_minute {
         Some(pods) if !pods.is_finite() || pods <= 0.0 => {
@@ -28,7 +28,7 @@ pub(super) fn growth(raw: Option<&raw::Growth>, path: &KeyPath, checker: &mut Ch
     };
     let scale_up = match &raw.scale_up {
         Some(raw) => scale_up(raw),
-        None => Some(defaults::scale_up()),
+        None => Some(ScaleUp::default()),
     };
     Some(Growth { scale_up: scale_up?, pods_per_minute: pods_per_minute? })
 }

@@ -104,7 +104,7 @@ impl Shortfall {
 mod tests {
     use super::*;
     use crate::forecast::{Components, Forecast};
-    use crate::plan::{Growth, for_lead_time};
+    use crate::plan::{Growth, ScaleUp, for_lead_time};
     use crate::series::Series;
     use crate::time::{Step, from_epoch_seconds};
     use crate::units::Quantile;
@@ -135,7 +135,7 @@ mod tests {
         Options {
             lead_time: Duration::from_secs(120),
             quantile: Quantile::P95,
-            growth: Growth { pods_per_minute: Some(4.0), ..Growth::default() },
+            growth: Growth { scale_up: ScaleUp::Doubling, pods_per_minute: Some(4.0) },
         }
     }
 

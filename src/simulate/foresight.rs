@@ -39,9 +39,12 @@ pub fn answers(needs: &[Replicas], lead_time: Duration, growth: &Growth) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::ScaleUp;
     use crate::simulate::hpa::{Hpa, Metric, Reading, Spec};
     use crate::simulate::{Pods, StartUp};
     use crate::time::from_epoch_seconds;
+
+    const DOUBLING: Growth = Growth { scale_up: ScaleUp::Doubling, pods_per_minute: None };
 
     fn check(needs: &[u32], lead_syncs: u64, growth: &Growth, expected: &[u32]) {
         let needs: Vec<Replicas> = needs.iter().map(|need| Replicas(*need)).collect();
@@ -54,14 +57,14 @@ mod tests {
 
     #[test]
     fn pods_are_asked_for_one_lead_time_ahead_and_kept_while_needed() {
-        check(&[1, 1, 1, 1, 9, 9, 1, 1], 2, &Growth::default(), &[3, 5, 9, 9, 9, 9, 1, 1]);
-        check(&[5, 1, 7, 2, 3], 0, &Growth::default(), &[5, 4, 7, 2, 3]);
-        check(&[], 2, &Growth::default(), &[]);
+        check(&[1, 1, 1, 1, 9, 9, 1, 1], 2, &DOUBLING, &[3, 5, 9, 9, 9, 9, 1, 1]);
+        check(&[5, 1, 7, 2, 3], 0, &DOUBLING, &[5, 4, 7, 2, 3]);
+        check(&[], 2, &DOUBLING, &[]);
     }
 
     #[test]
     fn a_slow_cluster_begins_its_climb_in_time() {
-        let slow = Growth { pods_per_minute: Some(4.0), ..Growth::default() };
+        let slow = Growth { pods_per_minute: Some(4.0), ..DOUBLING };
         check(&[1, 1, 1, 1, 6], 1, &slow, &[3, 4, 5, 6, 6]);
     }
 
@@ -75,7 +78,7 @@ mod tests {
             })
             .collect();
         let lead = Duration::from_secs(120);
-        let asked = answers(&needs, lead, &Growth::default());
+        let asked = answers(&needs, lead, &DOUBLING);
         let mut hpa = Hpa::new(Spec {
             tolerance: 0.0,
             ..Spec::new(Replicas(1), Replicas(100), Metric::REPLICAS, None)
