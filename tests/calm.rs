@@ -85,6 +85,7 @@ impl Flat {
                 stale_after: Duration::from_secs(120),
                 mode: Mode::Active,
                 floor,
+                hold: None,
             },
         };
         let spec = Spec::new(Replicas(1), Replicas(1000), Metric::REPLICAS, Some(Behavior::recommended()));

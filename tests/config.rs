@@ -157,9 +157,9 @@ fn each_value_has_its_own_remedy() {
         ("timezone: UTC", "timezone: UTC\n    staleAfter: 5s"),
         ("timezone: UTC", "timezone: UTC\n    mode: auto"),
         ("timezone: UTC", "timezone: UTC\n    floor: none"),
-        ("timezone: UTC", "timezone: UTC\n    tolerance: deadband"),
+        ("timezone: UTC", "timezone: UTC\n    tolerance: none"),
         ("timezone: UTC", "timezone: UTC\n    tolerance: headroom\n    hpaTolerance: 10"),
-        ("timezone: UTC", "timezone: UTC\n    hpaTolerance: 0.1"),
+        ("timezone: UTC", "timezone: UTC\n    tolerance: exact\n    hpaTolerance: 0.1"),
         ("timezone: UTC", "timezone: UTC\n    growth: { podsPerMinute: 0 }"),
         ("timezone: UTC", "timezone: UTC\n    growth: { scaleUp: { selectPolicy: Disabled, policies: [] } }"),
         (

@@ -710,6 +710,10 @@ impl ClusterView for Cluster {
         assert_eq!(&*target.name, "payments-api");
         self.1.lock().unwrap().clone()
     }
+
+    fn hpa(&self, _: &ScaledObject, _: Timestamp) -> Option<guard::tolerance::Seen> {
+        None
+    }
 }
 
 #[tokio::test]

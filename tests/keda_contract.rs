@@ -11,17 +11,23 @@ mod stage;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
 use stage::{HandClock, decision, nine, seconds, target};
-use tidetable::engine::{Board, Target};
+use tidetable::engine::{Board, Clock as _, ClusterView, Declared, ScaledObject, Target};
 use tidetable::guard;
+use tidetable::guard::tolerance::Seen;
 use tidetable::keda::pb::external_scaler_client::ExternalScalerClient;
 use tidetable::keda::pb::{
     GetMetricSpecResponse, GetMetricsRequest, GetMetricsResponse, IsActiveResponse, ScaledObjectRef,
 };
 use tidetable::keda::{self, Metrics};
+use tidetable::simulate::Hpa;
+use tidetable::simulate::hpa::{Behavior, Metric, Reading, Scale, Spec};
+use tidetable::time::Timestamp;
+use tidetable::units::Replicas;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -172,6 +178,67 @@ async fn an_hpa_with_a_tolerance_is_asked_for_so_much_more_and_decides_as_any_ot
     let answered = server.client().await.get_metrics(metrics_of("payments-api")).await.unwrap().into_inner();
     let value = &answered.metric_values[0];
     assert_eq!((value.metric_value, value.metric_value_float.to_string()), (25, "24.2".to_owned()));
+    server.end().await;
+}
+
+/// A cluster whose HPA says no tolerance, and in which so many replicas are counted; 0 is that they cannot be read.
+#[derive(Debug, Default)]
+struct Counted(AtomicU32);
+
+impl ClusterView for Counted {
+    fn lead_time(&self, _: &ScaledObject) -> Option<Duration> {
+        None
+    }
+
+    fn declared(&self, _: &Target) -> Option<Declared> {
+        Some(Declared::default())
+    }
+
+    fn hpa(&self, owner: &ScaledObject, _: Timestamp) -> Option<Seen> {
+        assert_eq!(owner.to_string(), "payments/payments-api");
+        let current = Some(Replicas(self.0.load(Ordering::SeqCst))).filter(|current| *current > Replicas(0));
+        Some(Seen { current, ..Seen::default() })
+    }
+}
+
+/// Where the HPA stands after each of a few syncs, each with a call: it begins at `from` and `wanted` is decided.
+async fn walk(server: &Running, cluster: &Counted, from: u32, wanted: u32) -> Vec<u32> {
+    let after = u64::from(from) * 1_000_000 + u64::from(wanted) * 1_000;
+    server.publish("payments-api", seconds(after), Some(wanted));
+    let in_force = nine() + seconds(after + 10);
+    server.clock.advance((in_force - server.clock.now()).to_std().unwrap());
+    let mut client = server.client().await;
+    let mut hpa =
+        Hpa::new(Spec::new(Replicas(1), Replicas(1000), Metric::REPLICAS, Some(Behavior::default())));
+    let (mut stands, mut walked) = (Replicas(from), Vec::new());
+    for sync in 0..8 {
+        cluster.0.store(stands.0, Ordering::SeqCst);
+        let answered = client.get_metrics(metrics_of("payments-api")).await.unwrap().into_inner();
+        // A sync after the window of each one before it.
+        let at = nine() + seconds(600 * sync);
+        let scale = Scale { spec: stands, status: stands, ready: stands };
+        stands = hpa.sync(at, scale, &[Reading::Value(read(&answered))]).desired().unwrap();
+        walked.push(stands.0);
+    }
+    walked
+}
+
+#[tokio::test]
+async fn an_answer_steps_over_the_band_of_an_hpa_from_the_replicas_that_are_counted() {
+    let server = start(&["payments-api"]).await;
+    let auto = guard::Tolerance { mode: guard::tolerance::Mode::Auto, ..guard::Tolerance::default() };
+    server.board.replace([Arc::new(Target { tolerance: auto, ..Target::clone(&target("payments-api")) })]);
+    let cluster = Arc::new(Counted::default());
+    server.board.watch(Arc::<Counted>::clone(&cluster));
+    // A plain answer of 22 is ignored at 20 for ever.
+    for (from, wanted, rests) in [(20, 22, 23), (20, 40, 40), (22, 21, 22), (30, 20, 20), (100, 101, 111)] {
+        let walked = walk(&server, &cluster, from, wanted).await;
+        // At the first sync the HPA's window still holds where it began.
+        assert_eq!(walked[1..], [rests; 7], "{from} to {wanted}");
+    }
+    cluster.0.store(0, Ordering::SeqCst);
+    let answered = server.client().await.get_metrics(metrics_of("payments-api")).await.unwrap().into_inner();
+    assert!((read(&answered) - 111.1).abs() < 1e-9, "headroom while nobody counts: {answered:?}");
     server.end().await;
 }
 

@@ -129,7 +129,7 @@ fn scaled_object(config: &Config, owner: &ScaledObject, args: &Args) -> String {
         .expect("a String takes all that is written");
     }
 
-    let exact = targets.iter().all(|target| target.tolerance.mode == Mode::Exact);
+    let exact = targets.iter().all(|target| matches!(target.tolerance.mode, Mode::Auto | Mode::Exact));
     let (up_tolerance, down_tolerance) = if exact {
         (
             "\n          tolerance: \"0\" # else up to a tenth of a need is ignored; Kubernetes 1.35 on, or gate HPAConfigurableTolerance",

@@ -54,8 +54,9 @@ impl<C: Clock> Assembly<C> {
         Ok(Self { shared, registry: Arc::new(registry), keda_metrics, cluster: None })
     }
 
-    /// The same, whose workers plan with the lead times that `cluster` shows.
+    /// The same, whose workers plan with the lead times that `cluster` shows, and which answers for the HPAs there.
     pub(super) fn watching(self, cluster: Arc<dyn ClusterView>) -> Self {
+        self.shared.board.watch(Arc::clone(&cluster));
         Self { cluster: Some(cluster), ..self }
     }
 

@@ -1,5 +1,5 @@
-//! The tasks that look: one for each ScaledObject whose lead time is to be learned, and one for each namespace in which a
-//! target is, for what is declared there.
+//! The tasks that look: one for each ScaledObject whose lead time is to be learned, one for each whose HPA is to be seen
+//! ([`super::hpa`]), and one for each namespace in which a target is, for what is declared there.
 //!
 //! A watch survives what happens to watches: an API server that restarts, a history that is gone (410), bookmarks, and
 //! throttling (429), after which it waits longer and longer, up to half a minute, with some chance in it. Each time it begins
@@ -20,19 +20,21 @@ use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::hpa::Looker;
 use super::pods::Pods;
 use super::{Candidacy, Error, Scaled, Sight, SurgeEvent, SurgeEventSpec, herald};
 use crate::engine::{Board, Clock, LeadTime, Memory, ScaledObject};
+use crate::guard::tolerance::Mode;
 use crate::plan::lead_time::Start;
 
 /// How soon a target that a changed configuration brought is looked after.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// After what could not be read: rights come by hand, and then somebody waits for them.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(60);
+pub(super) const TRY_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// How long it is taken for granted what a ScaledObject scales.
-const READ_AGAIN_AFTER: Duration = Duration::from_secs(300);
+pub(super) const READ_AGAIN_AFTER: Duration = Duration::from_secs(300);
 
 /// Patience with one request. A watch is renewed by the API server within five minutes, and by the client a little later.
 const REQUEST_WITHIN: Duration = Duration::from_secs(15);
@@ -48,8 +50,9 @@ pub async fn connect() -> Result<kube::Client, Error> {
 }
 
 /// Connects, and then follows ([`follow`]) until `shutdown`: at once where a token for this pod's own cluster is mounted, and
-/// elsewhere as soon as a target of `board` has a lead time to be learned, or there is a candidacy. Where that fails it is said once for each such
-/// target, and tried again. With a `candidacy` this replica also stands for telling what becomes of what is declared ([`herald`]).
+/// elsewhere as soon as a target of `board` has a lead time to be learned or answers by the replicas that run, or there is a
+/// candidacy. Where that fails it is said once for each such target, and tried again. With a `candidacy` this replica also
+/// stands for telling what becomes of what is declared ([`herald`]).
 pub async fn watch_over<C: Clock, M: Memory>(
     board: Arc<Board>,
     sight: Arc<Sight>,
@@ -60,7 +63,7 @@ pub async fn watch_over<C: Clock, M: Memory>(
 ) {
     let client = async {
         loop {
-            let wanted = wanted(&board);
+            let wanted = in_need_of_a_cluster(&board);
             if wanted.is_empty() && candidacy.is_none() && kube::Config::incluster().is_err() {
                 sight.look_away();
                 clock.sleep_until(clock.now() + LOOK_EVERY).await;
@@ -99,6 +102,23 @@ pub async fn watch_over<C: Clock, M: Memory>(
     tokio::join!(follows, tells);
 }
 
+/// Who says something that only a cluster can tell.
+fn in_need_of_a_cluster(board: &Board) -> Vec<ScaledObject> {
+    let table = board.table();
+    let in_need = table
+        .targets()
+        .filter(|target| target.lead_time == LeadTime::Learned || target.tolerance.mode == Mode::Deadband);
+    in_need.map(|target| target.scaled_object.clone()).collect()
+}
+
+/// Whose HPA an answer is written for.
+fn answered_for(board: &Board) -> Vec<ScaledObject> {
+    let table = board.table();
+    let by_sight =
+        table.targets().filter(|target| matches!(target.tolerance.mode, Mode::Auto | Mode::Deadband));
+    by_sight.map(|target| target.scaled_object.clone()).collect()
+}
+
 /// Whose pods are to be looked at.
 fn wanted(board: &Board) -> Vec<ScaledObject> {
     let table = board.table();
@@ -106,7 +126,8 @@ fn wanted(board: &Board) -> Vec<ScaledObject> {
     learned.map(|target| target.scaled_object.clone()).collect()
 }
 
-/// Looks after every target of `board` whose lead time is to be learned, and after what is declared for any, until `shutdown`.
+/// Looks after every target of `board` whose lead time is to be learned or whose answers are written for what its HPA is like,
+/// and after what is declared for any, until `shutdown`.
 /// What was learned is recalled from and kept in `memory`.
 pub async fn follow<C: Clock, M: Memory>(
     client: kube::Client,
@@ -116,7 +137,9 @@ pub async fn follow<C: Clock, M: Memory>(
     clock: Arc<C>,
     shutdown: CancellationToken,
 ) {
+    sight.begin();
     let mut followed: BTreeMap<ScaledObject, AbortOnDropHandle<()>> = BTreeMap::new();
+    let mut looked_at: BTreeMap<ScaledObject, AbortOnDropHandle<()>> = BTreeMap::new();
     let mut listened: BTreeMap<String, AbortOnDropHandle<()>> = BTreeMap::new();
     loop {
         let table = board.table();
@@ -137,6 +160,16 @@ pub async fn follow<C: Clock, M: Memory>(
                     memory: memory.clone(),
                     clock: Arc::clone(&clock),
                 };
+                AbortOnDropHandle::new(tokio::spawn(one.run()))
+            });
+        }
+        let answered_for = answered_for(&board);
+        looked_at.retain(|owner, _| answered_for.contains(owner));
+        for owner in answered_for {
+            looked_at.entry(owner).or_insert_with_key(|owner| {
+                let client = client.clone();
+                let (sight, clock) = (Arc::clone(&sight), Arc::clone(&clock));
+                let one = Looker { client, owner: owner.clone(), sight, clock };
                 AbortOnDropHandle::new(tokio::spawn(one.run()))
             });
         }

@@ -1,5 +1,5 @@
-//! What is seen of the Kubernetes cluster: which ScaledObject scales what, how long its pods take to start, and what was
-//! declared in [`SurgeEvent`]s.
+//! What is seen of the Kubernetes cluster: which ScaledObject scales what, how long its pods take to start, how its HPA
+//! would take an answer, and what was declared in [`SurgeEvent`]s.
 //!
 //! ```text
 //! SurgeEvent ◀──▶ watch ──▶ sight ──▶ what is declared             status, Events ◀── herald, if the Lease is ours
@@ -16,6 +16,7 @@
 mod error;
 mod follow;
 mod herald;
+mod hpa;
 mod lease;
 mod metrics;
 mod pods;

@@ -8,9 +8,12 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 use kube::runtime::reflector::Store;
 
+use super::hpa::Counted;
 use super::{Error, Metrics, SurgeEvent};
 use crate::engine::{ClusterView, Declared, ScaledObject, Target};
+use crate::guard::tolerance;
 use crate::plan::lead_time::{Learned, Start, Starts};
+use crate::time::Timestamp;
 
 /// What is seen of the cluster: of pods by ScaledObject, and what was declared by namespace.
 #[derive(Debug, Default)]
@@ -19,6 +22,8 @@ pub struct Sight {
     declared: Mutex<BTreeMap<String, Namespace>>,
     /// Nobody looks, and until somebody does nothing is declared.
     unlooked: AtomicBool,
+    /// By ScaledObject, once there is a cluster that is looked at.
+    counted: Mutex<Option<BTreeMap<ScaledObject, Counted>>>,
     metrics: Metrics,
 }
 
@@ -109,6 +114,25 @@ impl Sight {
         }
     }
 
+    /// Notes that there is a cluster, and that it is looked at.
+    pub(super) fn begin(&self) {
+        self.counted().get_or_insert_default();
+    }
+
+    /// Takes in what is seen of the HPA behind `owner`.
+    pub(super) fn count(&self, owner: &ScaledObject, counted: Counted) {
+        self.counted().get_or_insert_default().insert(owner.clone(), counted);
+    }
+
+    /// Counts that something of `owner` could not be read.
+    pub(super) fn failed(&self, owner: &ScaledObject, error: &Error) {
+        self.metrics.failed(owner, error.name());
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Option<BTreeMap<ScaledObject, Counted>>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes whether this replica is the one that writes.
     pub(super) fn holds_lease(&self, holds: bool) {
         self.metrics.holds_lease(holds);
@@ -160,6 +184,11 @@ impl ClusterView for Sight {
             .holds
             .sort_by(|a, b| (a.until, a.replicas, &a.reason).cmp(&(b.until, b.replicas, &b.reason)));
         Some(declared)
+    }
+
+    fn hpa(&self, owner: &ScaledObject, at: Timestamp) -> Option<tolerance::Seen> {
+        let counted = self.counted();
+        Some(counted.as_ref()?.get(owner).map(|counted| counted.at(at)).unwrap_or_default())
     }
 }
 

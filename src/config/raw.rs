@@ -212,9 +212,9 @@ pub(super) struct Target {
     pub(super) growth: Option<Growth>,
     /// What the load that is there may do; reactive unless given.
     pub(super) floor: Option<Floor>,
-    /// How an answer gets past the tolerance of the HPA; exact unless given.
+    /// How an answer gets past the tolerance of the HPA; auto unless given.
     pub(super) tolerance: Option<Tolerance>,
-    /// The HPA's tolerance, where the mode is not exact; 0.1 unless given, as the controller's is.
+    /// The tolerance of an HPA that says none itself, where the mode is not exact; 0.1 unless given, as the controller's is.
     #[schemars(example = 0.1)]
     pub(super) hpa_tolerance: Option<f64>,
     /// A need counts for this long, so that one low reading takes no pods away; 60s unless given.
@@ -469,9 +469,11 @@ pub(super) enum Floor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Tolerance {
+    /// By what the cluster shows: exact where the HPA has tolerance 0, else deadband, and headroom while replicas cannot be read.
+    Auto,
     /// There is none: the HPA has tolerance 0 both ways, as `tidetable render` writes it.
     Exact,
-    /// Step over it, from the replicas that are running.
+    /// Step over it, from the replicas that are running; while they cannot be read, headroom.
     Deadband,
     /// Ask for so much more that the tolerance takes nothing, for an HPA without the field.
     Headroom,

@@ -84,16 +84,10 @@ pub(super) fn tolerance_of(
     checker: &mut Checker<'_>,
 ) -> Option<Tolerance> {
     let mode = match raw.tolerance {
-        None | Some(raw::Tolerance::Exact) => tolerance::Mode::Exact,
+        None | Some(raw::Tolerance::Auto) => tolerance::Mode::Auto,
+        Some(raw::Tolerance::Exact) => tolerance::Mode::Exact,
+        Some(raw::Tolerance::Deadband) => tolerance::Mode::Deadband,
         Some(raw::Tolerance::Headroom) => tolerance::Mode::Headroom,
-        Some(raw::Tolerance::Deadband) => {
-            checker.complain(
-                &path.key("tolerance"),
-                "deadband needs the replicas that are running, which are not read from the cluster; \
-                 take headroom, or exact where the HPA has tolerance 0",
-            );
-            return None;
-        }
     };
     let size = raw.hpa_tolerance.unwrap_or(defaults::HPA_TOLERANCE);
     let path = path.key("hpaTolerance");
@@ -104,10 +98,8 @@ pub(super) fn tolerance_of(
         return None;
     }
     if raw.hpa_tolerance.is_some() && mode == tolerance::Mode::Exact {
-        checker.complain(
-            &path,
-            "says nothing where tolerance is exact; leave it out, or give tolerance: headroom",
-        );
+        checker
+            .complain(&path, "says nothing where tolerance is exact; leave it out, or give tolerance: auto");
         return None;
     }
     Some(Tolerance { mode, up: size, down: size })
@@ -116,6 +108,7 @@ pub(super) fn tolerance_of(
 /// As the file would write them.
 pub(super) fn tolerance_to_raw(tolerance: &Tolerance) -> (raw::Tolerance, Option<f64>) {
     match tolerance.mode {
+        tolerance::Mode::Auto => (raw::Tolerance::Auto, Some(tolerance.up)),
         tolerance::Mode::Exact => (raw::Tolerance::Exact, None),
         tolerance::Mode::Deadband => (raw::Tolerance::Deadband, Some(tolerance.up)),
         tolerance::Mode::Headroom => (raw::Tolerance::Headroom, Some(tolerance.up)),

@@ -2,14 +2,15 @@
 //! stands behind the models of its demands hangs beside it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::Target;
+use super::{ClusterView, ScaledObject, Target};
 use crate::decision::Decision;
 use crate::forecast::{self, Explanation};
+use crate::guard::tolerance::Seen;
 use crate::time::Timestamp;
 
 /// A decision that was not renewed for this long is no answer any more: its worker is stuck, and an error lets KEDA's
@@ -137,6 +138,7 @@ impl Table {
 #[derive(Debug, Default)]
 pub struct Board {
     table: RwLock<Arc<Table>>,
+    cluster: OnceLock<Arc<dyn ClusterView>>,
     notice: RwLock<Option<Arc<str>>>,
 }
 
@@ -185,6 +187,16 @@ impl Board {
             let mut models = entry.models.write().unwrap_or_else(PoisonError::into_inner);
             models.insert(Arc::clone(demand), Arc::new(learned));
         }
+    }
+
+    /// Answers are written for what `cluster` shows from now on; the first that is given stays.
+    pub fn watch(&self, cluster: Arc<dyn ClusterView>) {
+        let _ = self.cluster.set(cluster);
+    }
+
+    /// What is seen at `at` of the HPA behind `owner`: the last thing that an answer depends on, and no decision.
+    pub fn hpa(&self, owner: &ScaledObject, at: Timestamp) -> Option<Seen> {
+        self.cluster.get()?.hpa(owner, at)
     }
 
     /// What a person who looks at this replica should know, beside its decisions.

@@ -8,6 +8,7 @@ use crate::calendar::Event;
 use crate::decision::Decision;
 use crate::forecast::Observation;
 use crate::guard::Hold;
+use crate::guard::tolerance::Seen;
 use crate::plan::lead_time::Start;
 use crate::series::Series;
 use crate::time::{Slot, Timestamp};
@@ -173,6 +174,9 @@ pub trait ClusterView: std::fmt::Debug + Send + Sync + 'static {
 
     /// What somebody has declared for `target` beside its configuration; `None` until it is known whether anybody has.
     fn declared(&self, target: &Target) -> Option<Declared>;
+
+    /// What is seen at `at` of the HPA behind `owner`; `None` where there is no cluster to look at.
+    fn hpa(&self, owner: &ScaledObject, at: Timestamp) -> Option<Seen>;
 }
 
 /// What has been declared for a target beside its configuration.

@@ -10,6 +10,8 @@
 //! | deadband | current replicas C are known | N, or just outside the band | N, or the next above that can be reached |
 //! | headroom | they are not | N·(1 + tolerance) | at least N, at most a good fifth more |
 //!
+//! Which it is to be, and what the tolerance is, the HPA itself shows where it can be read ([`Mode::Auto`]).
+//!
 //! This depends on the live cluster, so it comes last, after everything that replicas of the scaler must agree on.
 
 use crate::units::Replicas;
@@ -17,6 +19,9 @@ use crate::units::Replicas;
 /// How the HPA's dead band is dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Mode {
+    /// By what is seen of the HPA: as [`Mode::Exact`] where its tolerance is 0, else as [`Mode::Deadband`]. Where no cluster is
+    /// looked at, as [`Mode::Exact`], which is what the HPA is meant to be.
+    Auto,
     /// There is none: tolerance 0 for both directions.
     #[default]
     Exact,
@@ -79,7 +84,32 @@ impl Value {
     }
 }
 
+/// What is seen of an HPA while an answer is written for it.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Seen {
+    /// The replicas that it counts, which are its scale target's *status*; `None` while they cannot be read.
+    pub current: Option<Replicas>,
+    /// Its own tolerance upward; `None` where it says none, and the controller's is in force.
+    pub up: Option<f64>,
+    /// The same downward.
+    pub down: Option<f64>,
+}
+
 impl Tolerance {
+    /// The value that makes an HPA with a target of 1 propose `wanted`, by what is `seen` of that HPA; `None` where no cluster
+    /// is looked at.
+    pub fn answer(&self, wanted: Replicas, seen: Option<&Seen>) -> Value {
+        let current = seen.and_then(|seen| seen.current);
+        match (self.mode, seen) {
+            (Mode::Auto, None) => Value::of(wanted),
+            (Mode::Auto, Some(seen)) => {
+                let (up, down) = (seen.up.unwrap_or(self.up), seen.down.unwrap_or(self.down));
+                Self { up, down, ..*self }.encode(wanted, current)
+            }
+            (Mode::Exact | Mode::Deadband | Mode::Headroom, _) => self.encode(wanted, current),
+        }
+    }
+
     /// The value that brings an HPA with a target of 1 from `current` replicas (its scale target's *status*) as near to
     /// `wanted` as it will go, never below it on the way up.
     ///
@@ -87,9 +117,10 @@ impl Tolerance {
     /// stale `current` costs one more sync and no more.
     pub fn encode(&self, wanted: Replicas, current: Option<Replicas>) -> Value {
         match (self.mode, current) {
-            (Mode::Exact, _) | (Mode::Deadband, Some(Replicas(0))) => Value::of(wanted),
-            (Mode::Deadband, Some(current)) => self.over_the_band(wanted, current),
-            (Mode::Deadband, None) | (Mode::Headroom, _) => {
+            (Mode::Auto, _) if self.up <= 0.0 && self.down <= 0.0 => Value::of(wanted),
+            (Mode::Exact, _) | (Mode::Auto | Mode::Deadband, Some(Replicas(0))) => Value::of(wanted),
+            (Mode::Auto | Mode::Deadband, Some(current)) => self.over_the_band(wanted, current),
+            (Mode::Auto | Mode::Deadband, None) | (Mode::Headroom, _) => {
                 Value::at_least(f64::from(wanted.0) * (1.0 + self.up.max(0.0)))
             }
         }

@@ -9,6 +9,7 @@
 
 use super::pb::{MetricSpec, MetricValue};
 use crate::engine::Target;
+use crate::guard::tolerance::Seen;
 use crate::units::Replicas;
 
 /// The metric of a target, from its configuration alone: this must be answerable before anything was decided, because
@@ -17,11 +18,10 @@ pub(super) fn metric_spec(target: &Target) -> MetricSpec {
     MetricSpec { metric_name: target.name.to_string(), target_size: 1, target_size_float: 1.0 }
 }
 
-/// The value that makes the HPA propose `replicas`: exactly these where it has no tolerance, and never fewer on the way up
-/// where it has one.
-pub(super) fn metric_value(target: &Target, replicas: Replicas) -> MetricValue {
-    // The replicas that are running are not known here, and the mode that needs them is refused in the configuration.
-    let value = target.tolerance.encode(replicas, None);
+/// The value that makes the HPA propose `replicas`, by what is seen of it: exactly these where it has no tolerance, and never
+/// fewer on the way up where it has one.
+pub(super) fn metric_value(target: &Target, replicas: Replicas, hpa: Option<&Seen>) -> MetricValue {
+    let value = target.tolerance.answer(replicas, hpa);
     MetricValue {
         metric_name: target.name.to_string(),
         // For a KEDA that knows whole numbers only.
@@ -56,7 +56,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_count_becomes_poison_and_every_count_is_proposed_exactly(count in any::<u32>()) {
-            let value = metric_value(&target(), Replicas(count));
+            let value = metric_value(&target(), Replicas(count), None);
             prop_assert!(value.metric_value_float.is_finite());
             prop_assert!(value.metric_value_float >= 0.0 && value.metric_value >= 0);
             let expected = f64::from(count.min(Replicas::MOST.0));
@@ -66,7 +66,7 @@ mod tests {
         #[test]
         fn with_headroom_an_hpa_with_a_tolerance_never_stays_below(count in 0_u32..=1_000, current in 1_u32..=1_000) {
             let headroom = Tolerance { mode: Mode::Headroom, ..Tolerance::default() };
-            let value = metric_value(&Target { tolerance: headroom, ..target() }, Replicas(count));
+            let value = metric_value(&Target { tolerance: headroom, ..target() }, Replicas(count), None);
             prop_assert!(value.metric_value as f64 >= value.metric_value_float);
             let ratio = value.metric_value_float / f64::from(current);
             let after = if (ratio - 1.0).abs() <= 0.1 { f64::from(current) } else { proposed(&value) };
@@ -79,9 +79,49 @@ mod tests {
         }
     }
 
+    /// Where an HPA with a dead band of a tenth goes from `current`.
+    fn after(value: &MetricValue, current: u32) -> f64 {
+        let ratio = value.metric_value_float / f64::from(current);
+        if (ratio - 1.0).abs() <= 0.1 { f64::from(current) } else { proposed(value) }
+    }
+
+    #[test]
+    fn by_what_is_counted_the_band_is_stepped_over_for_every_pair_up_to_a_thousand() {
+        let auto = Target { tolerance: Tolerance { mode: Mode::Auto, up: 0.1, down: 0.1 }, ..target() };
+        for current in 1..=1_000_u32 {
+            let seen = Seen { current: Some(Replicas(current)), ..Seen::default() };
+            for wanted in 1..=1_000_u32 {
+                let value = metric_value(&auto, Replicas(wanted), Some(&seen));
+                let (after, wanted) = (after(&value, current), f64::from(wanted));
+                // On the way down as much as the band covers may stay.
+                let least = wanted.min(f64::from(current));
+                let most = (1.1 * wanted + 1.0).max(wanted / 0.9 + 1.0);
+                assert!(after >= least && after <= most, "{current} to {after} for {wanted}");
+                assert!(f64::from(current) >= wanted || after >= wanted, "{current} to {after} for {wanted}");
+                assert!(value.metric_value as f64 >= value.metric_value_float, "{value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_seen_of_the_hpa_chooses_how_it_is_answered() {
+        let auto = Target { tolerance: Tolerance { mode: Mode::Auto, up: 0.1, down: 0.1 }, ..target() };
+        let check = |seen: Option<Seen>, expected: f64| {
+            let said = metric_value(&auto, Replicas(21), seen.as_ref()).metric_value_float;
+            assert!((said - expected).abs() < 1e-9, "{said} for {seen:?}");
+        };
+        let counted = Seen { current: Some(Replicas(20)), ..Seen::default() };
+        check(None, 21.0);
+        check(Some(Seen { up: Some(0.0), down: Some(0.0), ..Seen::default() }), 21.0);
+        check(Some(counted), 22.001);
+        check(Some(Seen { up: Some(0.2), ..counted }), 24.001);
+        check(Some(Seen { up: Some(0.0), down: Some(0.1), ..counted }), 21.0);
+        check(Some(Seen::default()), 23.1);
+    }
+
     #[test]
     fn zero_is_zero_in_both_fields() {
-        let value = metric_value(&target(), Replicas(0));
+        let value = metric_value(&target(), Replicas(0), None);
         assert_eq!(value.metric_value, 0);
         assert!(value.metric_value_float.abs() < f64::EPSILON);
     }

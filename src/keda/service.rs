@@ -205,7 +205,9 @@ impl<C: Clock> ExternalScaler for Scaler<C> {
                 return Err(Error::UnknownMetric { target: Arc::clone(&target.name), asked });
             }
             let replicas = self.replicas(&target)?;
-            Ok(GetMetricsResponse { metric_values: vec![answer::metric_value(&target, replicas)] })
+            let hpa = self.board.hpa(&target.scaled_object, self.clock.now());
+            let value = answer::metric_value(&target, replicas, hpa.as_ref());
+            Ok(GetMetricsResponse { metric_values: vec![value] })
         })
     }
 

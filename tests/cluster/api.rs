@@ -53,6 +53,8 @@ struct Cluster {
     events: Vec<Value>,
     pods: BTreeMap<String, Value>,
     faults: VecDeque<Fault>,
+    /// How often replicas were counted.
+    counts: usize,
     /// Each request for pods: `list` or `watch`, and from which version.
     requests: Vec<String>,
     watchers: Vec<UnboundedSender<String>>,
@@ -234,6 +236,11 @@ impl Api {
         self.cluster().requests.clone()
     }
 
+    /// How often replicas were counted so far.
+    pub(crate) fn counts(&self) -> usize {
+        self.cluster().counts
+    }
+
     /// Ends every watch, as API servers do every few minutes.
     pub(crate) fn end_watches(&self) {
         self.cluster().watchers.clear();
@@ -350,8 +357,9 @@ async fn endpoint_slices(Query(asked): Query<BTreeMap<String, String>>) -> Respo
     )
 }
 
-async fn scale(Path(name): Path<String>) -> Response {
+async fn scale(State(cluster): State<Shared>, Path(name): Path<String>) -> Response {
     assert_eq!(name, "api-server");
+    cluster.lock().unwrap_or_else(PoisonError::into_inner).counts += 1;
     answer(&json!({ "kind": "Scale", "apiVersion": "autoscaling/v1",
                     "metadata": { "name": name, "namespace": "payments" },
                     "spec": { "replicas": 18 }, "status": { "replicas": 18, "selector": "app=api" } }))

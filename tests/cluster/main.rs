@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test that waits for a socket waits in real time")]
 
 mod api;
+mod band;
 mod binary;
 mod learning;
 mod online;

@@ -32,6 +32,7 @@ targets:
     capacity: {{ perReplica: 120 }}
     replicas: {{ min: 3, max: 200 }}
     timezone: UTC
+    tolerance: exact
 "
     );
     std::fs::write(folder.path().join("tidetable.yaml"), config).unwrap();

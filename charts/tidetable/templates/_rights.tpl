@@ -6,6 +6,9 @@
 - apiGroups: [apps] # which pods are meant
   resources: [deployments/scale, statefulsets/scale]
   verbs: [get]
+- apiGroups: [autoscaling] # the tolerance that an answer has to get past
+  resources: [horizontalpodautoscalers]
+  verbs: [get]
 - apiGroups: [""] # how long they take to start
   resources: [pods]
   verbs: [list, watch]

@@ -128,11 +128,15 @@ mod tests {
     use super::*;
     use crate::cli::check::facts::{Measured, Rate};
     use crate::config;
+    use crate::guard::tolerance::Mode;
     use crate::time::Timestamp;
     use crate::units::{Load, Replicas};
 
+    /// One whose answers rely on an HPA without a tolerance.
     fn target() -> Target {
-        config::load("tests/data/config/payments.yaml".as_ref()).unwrap().targets.remove(0)
+        let mut target = config::load("tests/data/config/payments.yaml".as_ref()).unwrap().targets.remove(0);
+        target.tolerance.mode = Mode::Exact;
+        target
     }
 
     fn now() -> Timestamp {
@@ -230,6 +234,17 @@ mod tests {
             max.starts_with("maxReplicaCount of the ScaledObject is 100 and replicas.max is 200"),
             "{max}"
         );
+    }
+
+    #[test]
+    fn an_hpa_that_is_answered_by_what_it_shows_may_have_a_tolerance() {
+        let mut auto = target();
+        auto.tolerance.mode = Mode::Auto;
+        let mut facts = sound();
+        facts.cluster.as_mut().unwrap().hpa.as_mut().unwrap()["behavior"]["scaleUp"]["tolerance"] =
+            Value::Null;
+        assert_eq!(lint(&auto, &facts), []);
+        assert_eq!(lint(&target(), &facts).len(), 1);
     }
 
     #[test]

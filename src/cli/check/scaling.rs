@@ -47,7 +47,7 @@ fn tolerance(asked: &Value, hpa: Option<&Value>, direction: &str, side: &str) ->
         let what = format!("the API server dropped behavior.{direction}.tolerance: {swallowed}");
         Finding::new(
             what,
-            "use Kubernetes 1.35 or newer and KEDA 2.18 or newer, or the gate HPAConfigurableTolerance; or set tolerance: headroom",
+            "use Kubernetes 1.35 or newer and KEDA 2.18 or newer, or the gate HPAConfigurableTolerance; or set tolerance: auto",
         )
     })
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decision::DECIDE_EVERY;
+use crate::guard::tolerance::Seen;
 use crate::plan::{Growth, ScaleUp, ScaleUpPolicy, Select, Unit};
 use crate::simulate::hpa::{Behavior, Hpa, Metric, PolicyKind, SelectPolicy, Spec};
 use crate::simulate::{FineLoad, StartUp};
@@ -163,11 +164,12 @@ impl<'a> Course<'a> {
         Some(rate * every() as f64 / self.conditions.load_per.as_secs_f64())
     }
 
-    /// What a scaler may know at a sync.
-    pub(super) fn past(&self, sync: usize) -> Past<'a> {
+    /// What a scaler may know at a sync, when so many replicas are counted.
+    pub(super) fn past(&self, sync: usize, counted: Replicas) -> Past<'a> {
         Past {
             load: self.load,
             conditions: self.conditions,
+            counted,
             sync,
             decided_at: self.decided_at(sync),
             now: self.synced_at(sync),
@@ -180,6 +182,7 @@ impl<'a> Course<'a> {
 pub struct Past<'a> {
     load: &'a FineLoad,
     conditions: &'a Conditions,
+    counted: Replicas,
     /// The number of the sync.
     pub sync: usize,
     /// The instant for which its answer is decided.
@@ -193,6 +196,16 @@ impl Past<'_> {
     pub fn rate(&self, at: Timestamp) -> Option<f64> {
         let window = i64::try_from(self.conditions.rate_window.as_secs()).unwrap_or(i64::MAX);
         (at <= self.now).then(|| self.load.mean_rate(at - self.conditions.age, window)).flatten()
+    }
+
+    /// What is seen of the HPA. The controller's own tolerance is not: a cluster does not show it.
+    pub fn hpa(&self) -> Seen {
+        let behavior = self.conditions.behavior.as_ref();
+        Seen {
+            current: Some(self.counted),
+            up: behavior.and_then(|behavior| behavior.up.tolerance),
+            down: behavior.and_then(|behavior| behavior.down.tolerance),
+        }
     }
 }
 

@@ -126,8 +126,10 @@ impl Scaler for Ours<'_> {
             self.decisions.pop_front();
         }
         self.decisions.push_back((past.sync, decision));
-        // As `keda` answers, which does not know how many are running either.
-        answer.map_or(Reading::Failed, |replicas| Reading::Value(self.tolerance.encode(replicas, None).get()))
+        let hpa = past.hpa();
+        answer.map_or(Reading::Failed, |replicas| {
+            Reading::Value(self.tolerance.answer(replicas, Some(&hpa)).get())
+        })
     }
 
     fn decision(&self, sync: usize) -> Option<&Decision> {

@@ -155,7 +155,7 @@ impl<S: Scaler> Run<S> {
     /// KEDA and the HPA; what they leave in `spec.replicas`.
     fn scale(&mut self, course: &Course<'_>, sync: usize, ready: Replicas, current: Replicas) -> Replicas {
         let now = course.synced_at(sync);
-        let answers = [match self.scaler.reading(&course.past(sync)) {
+        let answers = [match self.scaler.reading(&course.past(sync, current)) {
             Reading::Value(reading) => Answer::Said { reading, active: reading > 0.0 },
             Reading::Failed => Answer::Failed,
         }];
