@@ -334,7 +334,7 @@ fn an_excluded_load_test_comes_again_neither_next_week_nor_this_afternoon() {
     let model = forecaster(&Bank::new(&[]).almanac(), &exclude.as_slice().into());
     let model = model.fit(&calls, next_week).expect("weeks of history");
     let hygiene = model.hygiene().expect("a report");
-    assert_eq!(Doubt::ALL.map(|doubt| hygiene.masked(doubt)), [4, 0, 0, 0, 0, 0]);
+    assert_eq!(Doubt::ALL.map(|doubt| hygiene.masked(doubt)), [4, 0, 0, 0, 0, 0, 0]);
     assert_eq!(hygiene.span, step().start(calls.first())..step().start(next_week));
 }
 

@@ -172,10 +172,16 @@ fn unannounced_bursts_are_met_with_two_fifths_less_lateness_than_by_the_reactive
         );
         // A burst that is over its rise before a pod can start leaves little to win: what is needed was needed already.
         assert!(whole <= 0.75 * alone, "x{times}: {whole} against {alone}");
-        whole / alone
+        (whole, alone)
     });
-    let mean = left.iter().sum::<f64>() / left.len() as f64;
+    let mean = left.iter().map(|(whole, alone)| whole / alone).sum::<f64>() / left.len() as f64;
     assert!(mean <= 0.6, "{left:?}");
+    // In sum the steepest burst counts for more than half, of which two fifths cannot be won: what it needs before a pod that is
+    // asked for at the second look, a minute after it began, can be ready.
+    let sum = |of: fn(&(f64, f64)) -> f64| left.iter().map(of).sum::<f64>();
+    let in_sum = sum(|(whole, _)| *whole) / sum(|(_, alone)| *alone);
+    println!("{mean:.2} of the reactive lateness in the mean, {in_sum:.2} in sum");
+    assert!(in_sum <= 0.65, "{left:?}");
 }
 
 #[test]

@@ -224,9 +224,9 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
                     let Hygiene { span, measured, shifts, .. } = hygiene;
                     let (from, to) = (span.start, span.end);
                     let masked = Doubt::ALL.map(|doubt| hygiene.masked(doubt));
-                    let [excluded, absurd, reset, spike, outage, slump] = masked;
+                    let [excluded, absurd, reset, spike, outage, surge, slump] = masked;
                     tracing::info!(
-                        target, demand, %from, %to, measured, excluded, absurd, reset, spike, outage, slump,
+                        target, demand, %from, %to, measured, excluded, absurd, reset, spike, outage, surge, slump,
                         "history was cleaned; counts are of slots"
                     );
                     for Shift { at, times } in shifts {

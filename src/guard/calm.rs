@@ -18,8 +18,8 @@ use crate::units::Replicas;
 /// down; what moves within the minutes comes on top.
 pub(crate) const LOOKS_BACK: Duration = Duration::from_secs(7200);
 
-/// The middle must have stood still for this long. On recorded traffic that is hardly ever by chance: it cost bank calls 0.1
-/// to 0.5 per cent of replica-hours, and 1.3 without it.
+/// The middle must have stood still for this long. On recorded traffic it hardly ever does: bank calls cost 0.1 per cent of
+/// replica-hours more at most, and 1.3 if any moment of standing still counted.
 const STANDS_FOR: Duration = Duration::from_secs(1800);
 
 /// Still is a middle within this share of the present one. Where nothing but scatter is to be learned, the middle rests on the

@@ -23,6 +23,21 @@ const SPIKE_OVER_USUAL: f64 = 8.0;
 const SPIKE_SLOTS: usize = 2;
 const SPIKE_SECONDS: i64 = 900;
 
+/// A surge is so many times what every other week shows at the same time, and more than a small part of the busiest there is:
+/// the doubling of a few is no surge.
+const SURGE_OVER_USUAL: f64 = 2.0;
+const SURGE_OVER_BUSIEST: f64 = 0.2;
+
+/// It is over within this time, and has been for a while: what lasts may stay, and is to be learned.
+const SURGE_SECONDS: i64 = 4 * 3600;
+const SURGE_IS_OVER_FOR: i64 = 3600;
+
+/// Within it demand may come back to the usual for so long.
+const SURGE_PAUSES: i64 = 300;
+
+/// Surges that come more often than once in so many days are the nature of the service.
+const SURGE_ONCE_IN_DAYS: i64 = 14;
+
 /// So many weeks before and after a slot tell what is usual there, each with so many slots around the same time.
 const WEEKS: i64 = 4;
 const AROUND: i64 = 2;
@@ -83,12 +98,15 @@ impl Findings {
             (Doubt::Reset, resets),
             (Doubt::Spike, past.spikes(busiest)),
             (Doubt::Outage, outages),
+            (Doubt::Surge, past.surges(busiest)),
         ];
         let mut doubts: Vec<(Slot, Doubt)> = found
             .into_iter()
             .flat_map(|(doubt, slots): (Doubt, Vec<Slot>)| slots.into_iter().map(move |slot| (slot, doubt)))
             .collect();
         doubts.sort_unstable();
+        // A slot counts for the first doubt that applies.
+        doubts.dedup_by_key(|(slot, _)| *slot);
         for (slot, _) in &doubts {
             past.forget(*slot);
         }
@@ -221,6 +239,52 @@ impl Past {
         apart.abs() > 43_200 && (close(apart) || close(wall(other) - wall(one)))
     }
 
+    /// Demand that no other week knows, twice all of them, and which is over.
+    fn surges(&self, busiest: f64) -> Vec<Slot> {
+        let step = self.step.seconds();
+        let week = 7 * 86_400 / step;
+        let twice =
+            |load: f64, other: Slot| self.load(other).is_none_or(|other| other * SURGE_OVER_USUAL < load);
+        let high = self.slots().filter(|(slot, load)| {
+            // The weeks beside it are cheap to look at, and leave little to look at closely.
+            *load > SURGE_OVER_BUSIEST * busiest
+                && twice(*load, slot.plus(week))
+                && twice(*load, slot.plus(-week))
+        });
+        let high: Vec<Slot> =
+            high.filter(|(slot, load)| self.beyond_every_week(*slot, *load)).map(|(slot, _)| slot).collect();
+        let end = self.first.plus(i64::try_from(self.loads.len()).unwrap_or(i64::MAX));
+        let runs: Vec<Range<Slot>> = high
+            .chunk_by(|slot, next| next.since(*slot) * step <= SURGE_PAUSES.max(step))
+            .filter_map(|run| Some(*run.first()?..run.last()?.next()))
+            .filter(|run| run.end.since(run.start) * step <= SURGE_SECONDS)
+            .filter(|run| end.since(run.end) * step >= SURGE_IS_OVER_FOR)
+            .filter(|run| !(run.start.0..run.end.0).any(|slot| self.excused(Slot(slot))))
+            .collect();
+        let allowed = (self.loads.len() as f64 * step as f64 / 86_400.0 / SURGE_ONCE_IN_DAYS as f64).floor();
+        let lonely: Vec<&Range<Slot>> = runs
+            .iter()
+            .filter(|run| !runs.iter().any(|other| self.same_time(run.start, other.start)))
+            .collect();
+        if runs.len() as f64 > allowed.max(ALWAYS_ALLOWED as f64) {
+            return Vec::new();
+        }
+        let slots = lonely.into_iter().flat_map(|run| (run.start.0..run.end.0).map(Slot));
+        slots.filter(|slot| self.load(*slot).is_some()).collect()
+    }
+
+    /// Whether a load is far above what every other week shows at the same time.
+    fn beyond_every_week(&self, slot: Slot, load: f64) -> bool {
+        let mut weeks = 0;
+        for others in self.weeks(slot) {
+            if others.iter().any(|other| other * SURGE_OVER_USUAL >= load) {
+                return false;
+            }
+            weeks += 1;
+        }
+        weeks >= FEWEST_WEEKS
+    }
+
     /// Zeros where the same time of other weeks never is 0: those of a slot or two, and those that last.
     fn zeros(&self) -> [Vec<Slot>; 2] {
         let zeros = self.slots().filter(|(_, load)| *load <= 0.0).map(|(slot, _)| slot);
@@ -310,9 +374,38 @@ mod tests {
     }
 
     #[test]
-    fn what_lasts_or_is_announced_is_no_spike() {
-        let burst = |at: i64, usual: f64| if (NOON..NOON + 3).contains(&at) { 2_000.0 } else { usual };
-        assert_eq!(found(&weeks(burst), &almanac()), []);
+    fn what_lasts_is_a_surge_until_it_lasts_for_hours_or_comes_again() {
+        let lasting = |slots: i64| {
+            move |at: i64, usual: f64| if (NOON..NOON + slots).contains(&at) { 300.0 } else { usual }
+        };
+        for slots in [3, 48] {
+            let expected: Vec<_> = (NOON..NOON + slots).map(|slot| (slot, Doubt::Surge)).collect();
+            assert_eq!(found(&weeks(lasting(slots)), &almanac()), expected);
+        }
+        assert_eq!(found(&weeks(lasting(49)), &almanac()), [], "more than four hours");
+        let small = |at: i64, usual: f64| if (NOON..NOON + 3).contains(&at) { 1.9 * usual } else { usual };
+        assert_eq!(found(&weeks(small), &almanac()), [], "less than twice");
+        let again = |at: i64, usual: f64| {
+            let begins = [NOON, NOON + 13 * DAY].into_iter().any(|noon| (noon..noon + 6).contains(&at));
+            if begins { 300.0 } else { usual }
+        };
+        assert_eq!(found(&weeks(again), &almanac()), [], "a habit");
+        let often = |at: i64, usual: f64| {
+            let begins = (0..5).map(|k| NOON + k * (DAY + 9)).any(|begin| (begin..begin + 6).contains(&at));
+            if begins { 300.0 } else { usual }
+        };
+        assert_eq!(found(&weeks(often), &almanac()), [], "the nature of the service");
+    }
+
+    #[test]
+    fn a_surge_that_may_not_be_over_is_learned_from() {
+        let series = weeks(|at, usual| if (NOON..NOON + 6).contains(&at) { 300.0 } else { usual });
+        let at = |slot: i64| Findings::of(&series, first().plus(NOON + slot), &almanac(), &[]).doubts.len();
+        assert_eq!((at(3), at(6), at(17), at(18)), (0, 0, 0, 6));
+    }
+
+    #[test]
+    fn what_is_announced_is_no_spike() {
         let spike = |at: i64, usual: f64| if at == NOON { 2_000.0 } else { usual };
         let event = Event {
             name: "launch".into(),

@@ -10,8 +10,8 @@
 //! come again next week nor make this afternoon look busy. It is the outermost layer, so calendars and events are not
 //! learned from it either.
 //!
-//! The pass is shy on purpose. A burst that is forgotten costs more than one that is remembered, so whatever comes at the
-//! same time of another day is a habit, whatever happens often is the nature of the service, and whatever a calendar or an
+//! The pass is shy on purpose. A burst that is forgotten costs more than one that is remembered, so only what no other week
+//! knows, nobody announced and is over by now is one; whatever comes at the same time of another day is a habit, whatever happens often is the nature of the service, and whatever a calendar or an
 //! event speaks of is left to it. Loads of a holiday that are 0 are how holidays look, and not an outage.
 //!
 //! What it doubts is a hole and never another number. One thing is not doubted and yet changed: a step that stayed divides
@@ -64,6 +64,8 @@ pub enum Doubt {
     Spike,
     /// Exactly 0 for longer than that.
     Outage,
+    /// Twice what every other week shows at that time, for some hours at most, unannounced, and over.
+    Surge,
     /// Less than a twentieth of the usual for three hours. It is not masked, for it may be the truth of this afternoon, but it
     /// is learned from nowhere.
     Slump,
@@ -71,8 +73,8 @@ pub enum Doubt {
 
 impl Doubt {
     /// Every one.
-    pub const ALL: [Self; 6] =
-        [Self::Excluded, Self::Absurd, Self::Reset, Self::Spike, Self::Outage, Self::Slump];
+    pub const ALL: [Self; 7] =
+        [Self::Excluded, Self::Absurd, Self::Reset, Self::Spike, Self::Outage, Self::Surge, Self::Slump];
 
     /// As metrics and logs name it.
     pub fn name(self) -> &'static str {
@@ -82,6 +84,7 @@ impl Doubt {
             Self::Reset => "reset",
             Self::Spike => "spike",
             Self::Outage => "outage",
+            Self::Surge => "surge",
             Self::Slump => "slump",
         }
     }
