@@ -65,10 +65,12 @@ impl Flat {
     fn of(noise: f64) -> Self {
         let quarters = flat(noise);
         let load = FineLoad::of(&quarters, Within::Smooth);
-        let recorded = resample(&quarters, Step::MINUTE, Resample::Mean).unwrap();
+        let mut recorded = resample(&quarters, Step::MINUTE, Resample::Mean).unwrap();
         let origin = Step::MINUTE.last_ended(midnight() - SETTLE).next();
         let model =
             forecaster(&Almanac::none(chrono_tz::UTC), &Arc::default()).fit(&recorded, origin).unwrap();
+        // A decision looks at the last days alone.
+        recorded.forget_before(origin.plus(-3 * 1440));
         Self { recorded, load, model }
     }
 

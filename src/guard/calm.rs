@@ -82,7 +82,10 @@ impl Memory {
     pub(super) fn without_the_old(&self, now: Timestamp) -> Self {
         let young =
             |asked: &&Asked| asked.at < now && (now - asked.at).to_std().is_ok_and(|age| age < LOOKS_BACK);
-        Self { asked: self.asked.iter().filter(young).copied().collect() }
+        // With room for one more: this is done at every tick.
+        let mut asked = VecDeque::with_capacity(self.asked.len() + 1);
+        asked.extend(self.asked.iter().filter(young).copied());
+        Self { asked }
     }
 }
 
