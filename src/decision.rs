@@ -18,7 +18,7 @@ use crate::forecast::nowcast::AGE;
 use crate::forecast::{Fitted, Known, Observation};
 use crate::guard::surge::{Surge, Watch};
 use crate::guard::{self, Applied, Freshness, Mode, Outlook, Rung, Situation, Standing};
-use crate::plan::{self, Counts, EventNeed, Plan, Prospect, RENEWAL, Shortfall};
+use crate::plan::{self, Beyond, Counts, EventNeed, Plan, Prospect, RENEWAL, Shortfall};
 use crate::series::Series;
 use crate::time::Timestamp;
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
@@ -85,6 +85,8 @@ pub struct State {
     newest_live: Vec<Option<Observation>>,
     /// What each demand was expected not to exceed, and whether it did.
     watches: Vec<Watch>,
+    /// What was said of each demand beyond the window, within the same minute.
+    beyond: Vec<Option<Beyond>>,
     /// What was found at the last look at the horizon. It is told and moves nothing.
     shortfall: Option<Shortfall>,
     prospects: Arc<[Prospect]>,
@@ -144,13 +146,35 @@ pub fn decide(
     policy: &Policy,
     state: &State,
 ) -> (Decision, State) {
+    let (mut decision, mut next) = answer(target, now, evidence, policy, state);
+    if now.timestamp().rem_euclid(LOOK_AHEAD_EVERY) == 0 {
+        let standing = state.answered.or(decision.guarded);
+        (next.shortfall, next.prospects) = look_ahead(now, evidence, &next.newest_live, policy, standing);
+    }
+    decision.shortfall = next.shortfall;
+    decision.prospects = Arc::clone(&next.prospects);
+    (decision, next)
+}
+
+/// The same without the look at the whole horizon, whose shortfall is told and moves nothing: for replays, in which nobody
+/// is told anything. It would take as long as the rest.
+pub fn answer(
+    target: &Arc<str>,
+    now: Timestamp,
+    evidence: &[Evidence<'_>],
+    policy: &Policy,
+    state: &State,
+) -> (Decision, State) {
     let remembered = state.newest_live.iter().copied().chain(std::iter::repeat(None));
     let newest_live: Vec<_> =
         evidence.iter().zip(remembered).map(|(evidence, before)| newer(evidence.live, before)).collect();
     let watched = state.watches.iter().cloned().chain(std::iter::repeat_with(Watch::default));
     let (mut claims, mut standings, mut watches) = (Vec::new(), Vec::new(), Vec::new());
-    for ((evidence, live), watch) in evidence.iter().zip(&newest_live).zip(watched) {
-        let (claim, standing, watch) = claim(now, evidence, *live, policy, &watch);
+    let mut beyond = state.beyond.clone();
+    beyond.resize(evidence.len(), None);
+    for (((evidence, live), watch), beyond) in evidence.iter().zip(&newest_live).zip(watched).zip(&mut beyond)
+    {
+        let (claim, standing, watch) = claim(now, evidence, *live, policy, &watch, beyond);
         claims.push(claim);
         standings.push(standing);
         watches.push(watch);
@@ -158,24 +182,20 @@ pub fn decide(
 
     let situation = Situation { now, demands: &standings, options: &policy.guard };
     let (ruling, guard) = guard::apply(&situation, &state.guard);
-    let (shortfall, prospects) = if now.timestamp().rem_euclid(LOOK_AHEAD_EVERY) == 0 {
-        look_ahead(now, evidence, &newest_live, policy, state.answered.or(ruling.guarded))
-    } else {
-        (state.shortfall, Arc::clone(&state.prospects))
-    };
     let decision = Decision {
         target: Arc::clone(target),
         at: now,
         effective_from: now + PUBLISH_DELAY,
         rung: ruling.rung,
         claims,
-        shortfall,
-        prospects: Arc::clone(&prospects),
+        shortfall: None,
+        prospects: Arc::default(),
         applied: ruling.applied,
         guarded: ruling.guarded,
     };
     let answered = decision.guarded.or(state.answered);
-    (decision, State { newest_live, watches, shortfall, prospects, answered, guard })
+    let (shortfall, prospects) = (state.shortfall, Arc::clone(&state.prospects));
+    (decision, State { newest_live, watches, beyond, shortfall, prospects, answered, guard })
 }
 
 /// What will be missing of any demand, the largest shortfall, and what declared events will need.
@@ -211,6 +231,7 @@ fn claim<'a>(
     live: Option<Observation>,
     policy: &Policy,
     watch: &Watch,
+    beyond: &mut Option<Beyond>,
 ) -> (Claim, Standing<'a>, Watch) {
     let capacity = evidence.capacity;
     let observed = newest(evidence, live);
@@ -218,16 +239,17 @@ fn claim<'a>(
     let reactive_need = observed.map(|observation| Replicas::bearing(observation.load, capacity));
 
     let known = Known { settled: evidence.settled, origin: evidence.settled.end(), live };
-    let plan_at = |quantile| {
+    let plan_at = |quantile, beyond: &mut Option<Beyond>| {
         evidence.model.and_then(|model| {
-            plan::for_lead_time(now, model, &known, capacity, &policy.plan, quantile, policy.guard.max)
+            let max = policy.guard.max;
+            plan::for_lead_time(now, model, &known, capacity, &policy.plan, quantile, max, beyond)
         })
     };
     let raised = Quantile::P99.get().max(policy.plan.quantile.get());
-    let plan = plan_at(policy.plan.quantile);
+    let plan = plan_at(policy.plan.quantile, beyond);
     let plan_raised = match freshness {
         Freshness::Fresh => None,
-        Freshness::Stale => Quantile::try_new(raised).ok().and_then(plan_at),
+        Freshness::Stale => Quantile::try_new(raised).ok().and_then(|raised| plan_at(raised, &mut None)),
     };
 
     let event_need =

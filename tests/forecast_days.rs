@@ -420,7 +420,15 @@ fn what_is_left_out_of_history_is_told_by_its_reason() {
     let explanation = model.explanation();
     let hygiene = explanation.hygiene.as_ref().expect("a report");
     let told = Doubt::ALL.map(|doubt| (doubt.name(), hygiene.masked(doubt)));
-    let expected = [("excluded", 0), ("absurd", 1), ("reset", 1), ("spike", 0), ("outage", 8), ("slump", 10)];
+    let expected = [
+        ("excluded", 0),
+        ("absurd", 1),
+        ("reset", 1),
+        ("spike", 0),
+        ("outage", 8),
+        ("surge", 0),
+        ("slump", 10),
+    ];
     assert_eq!(told, expected);
     let text = explanation.to_string();
     for said in ["1 left out (reset)", "8 left out (outage)", "10 left out (slump)", "not asked: nowcast"] {

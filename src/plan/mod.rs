@@ -9,6 +9,7 @@
 //! This module refuses to know what is running: that a need may not be met in time, or must not fall yet, is
 //! [`crate::guard`]'s to say.
 
+mod beyond;
 mod growth;
 pub mod lead_time;
 mod prospect;
@@ -22,6 +23,7 @@ use crate::forecast::{Cause, Components, EventFloor, Fitted, Known};
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
+pub use beyond::Beyond;
 pub use growth::{Growth, SYNC, ScaleUp, ScaleUpPolicy, Select, Unit};
 pub use prospect::{Counts, Prospect};
 pub use shortfall::{Limit, Shortfall};
@@ -102,8 +104,11 @@ pub struct Climb {
 /// The plan at `now` for the window `(now, now + lead time + RENEWAL]`, read at `quantile`, with replicas that bear
 /// `capacity` each, in the unit of what is known. No climb leads above `max`.
 ///
+/// `beyond` is what the model said of later slots at the decision before, and then at this one.
+///
 /// `None` when the model cannot speak of the whole window: it was never fitted this far ahead, or what is known has
 /// become too old.
+#[expect(clippy::too_many_arguments, reason = "what is known, what is wanted, and what was said before")]
 pub fn for_lead_time(
     now: Timestamp,
     model: &dyn Fitted,
@@ -112,6 +117,7 @@ pub fn for_lead_time(
     options: &Options,
     quantile: Quantile,
     max: Replicas,
+    beyond: &mut Option<Beyond>,
 ) -> Option<Plan> {
     let until = now + options.lead_time + RENEWAL;
     let mut plan = next_minutes(until, model, known, quantile)
@@ -124,7 +130,15 @@ pub fn for_lead_time(
         plan.median = Load::saturating(plan.median.get().min(most));
     }
     plan.replicas = Replicas::bearing(plan.peak, capacity);
-    begin_climbs(until, model, known, capacity, options, max, &mut plan);
+    let reach = options.growth.time_to_climb(plan.replicas, max, LONGEST_CLIMB);
+    let step = known.settled.step();
+    let slots = step.slot_of(until).next()..step.slot_of(until + reach).next();
+    if !reach.is_zero()
+        && slots.start < slots.end
+        && let Some(rows) = Beyond::ask(beyond, now, model, known, quantile, slots)
+    {
+        begin_climbs((until, step), rows, capacity, (&options.growth, max), &mut plan);
+    }
     Some(plan)
 }
 
@@ -198,40 +212,28 @@ fn window(now: Timestamp, step: Step, options: &Options) -> Range<Slot> {
     step.last_ended(now).next()..step.slot_of(until).next()
 }
 
-/// Raises the plan to what must stand now for a peak beyond the window: walked down from the last slot whose climb could
-/// have begun, one slot at a time.
+/// Raises the plan to what must stand now for a peak beyond the window that ends at `until`: walked down from the last slot
+/// whose climb could have begun, one slot at a time.
 fn begin_climbs(
-    until: Timestamp,
-    model: &dyn Fitted,
-    known: &Known<'_>,
+    (until, step): (Timestamp, Step),
+    rows: impl DoubleEndedIterator<Item = (Slot, f64)>,
     capacity: LoadPerReplica,
-    options: &Options,
-    max: Replicas,
+    (growth, max): (&Growth, Replicas),
     plan: &mut Plan,
 ) {
-    let reach = options.growth.time_to_climb(plan.replicas, max, LONGEST_CLIMB);
-    if reach.is_zero() {
-        return;
-    }
-    let step = known.settled.step();
-    let (first, last) = (step.slot_of(until).next(), step.slot_of(until + reach));
-    if first > last {
-        return;
-    }
-    let Some(forecast) = model.forecast(known, first..last.next(), &[plan.quantile]) else { return };
     let mut needed = 0.0_f64;
     let mut top: Option<Climb> = None;
-    for row in forecast.rows().rev() {
-        let own = Replicas::bearing(Load::saturating(row.loads[0]), capacity).min(max);
-        needed = options.growth.long_before(needed, step.duration());
+    for (slot, load) in rows.rev() {
+        let own = Replicas::bearing(Load::saturating(load), capacity).min(max);
+        needed = growth.long_before(needed, step.duration());
         if f64::from(own.0) >= needed {
             needed = f64::from(own.0);
-            top = Some(Climb { at: step.end(row.slot), to: own });
+            top = Some(Climb { at: step.end(slot), to: own });
         }
     }
     // From the first slot beyond the window down to the window's end.
-    let ahead = (step.start(first) - until).to_std().unwrap_or_default();
-    let needed = Replicas::whole(options.growth.long_before(needed, ahead));
+    let ahead = (step.start(step.slot_of(until).next()) - until).to_std().unwrap_or_default();
+    let needed = Replicas::whole(growth.long_before(needed, ahead));
     if needed > plan.replicas {
         plan.replicas = needed;
         plan.climb = top;

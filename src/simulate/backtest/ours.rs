@@ -1,4 +1,5 @@
-//! tidetable as a contender: the same `decide()` that serves, on what had been measured and settled by then.
+//! tidetable as a contender: the same [`answer`] that is in every decision that serves, on what had been measured and settled
+//! by then.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use super::course::Past;
 use super::scaler::Scaler;
-use crate::decision::{Decision, Evidence, Policy, State, decide};
+use crate::decision::{Decision, Evidence, Policy, State, answer};
 use crate::forecast::{Fitted, Observation};
 use crate::guard::Tolerance;
 use crate::series::Series;
@@ -119,15 +120,15 @@ impl Scaler for Ours<'_> {
             live,
             model: self.model.as_deref(),
         };
-        let (decision, state) = decide(&self.target, at, &[evidence], &self.policy, &self.state);
+        let (decision, state) = answer(&self.target, at, &[evidence], &self.policy, &self.state);
         self.state = state;
-        let answer = decision.guarded;
+        let guarded = decision.guarded;
         if self.decisions.len() >= self.remember {
             self.decisions.pop_front();
         }
         self.decisions.push_back((past.sync, decision));
         let hpa = past.hpa();
-        answer.map_or(Reading::Failed, |replicas| {
+        guarded.map_or(Reading::Failed, |replicas| {
             Reading::Value(self.tolerance.answer(replicas, Some(&hpa)).get())
         })
     }
