@@ -19,7 +19,8 @@ const FINE_SECONDS: i64 = 15;
 /// Correlation of the wander from one quarter minute to the next.
 const CORRELATION: f64 = 0.6;
 
-/// Coefficient of variation of a quarter minute at peak level, and how it grows as the level falls.
+/// Coefficient of variation of a quarter minute at peak level, and how it grows as the level falls. The peak is that of the
+/// recording so far: a busier day to come does not make this one wander more.
 ///
 /// Measured on HTTP requests recorded by the minute: 3.5 % between minutes at high level and 10 % at a tenth of it, where
 /// Poisson would give 0.6 and 2 %.
@@ -57,10 +58,9 @@ impl FineLoad {
         let bin = recorded.step().seconds();
         let step = (1..=FINE_SECONDS.min(bin)).rev().find(|step| bin % step == 0).unwrap_or(1);
         let per_bin = usize::try_from(bin / step).unwrap_or(1);
-        let peak = recorded.points().map(|(_, load)| load.get()).fold(0.0, f64::max);
         let mut wander = match within {
-            Within::Wandering { seed } if peak > 0.0 => Some(Wander::new(seed, peak)),
-            Within::Wandering { .. } | Within::Smooth => None,
+            Within::Wandering { seed } => Some(Wander::new(seed)),
+            Within::Smooth => None,
         };
 
         let mut before = Vec::with_capacity(recorded.grid().len * per_bin + 1);
@@ -148,18 +148,23 @@ fn smooth(recorded: &Series, slot: Slot, mean: f64, parts: &mut [f64]) {
 struct Wander {
     random: rand_pcg::Pcg32,
     last: f64,
+    /// The most that a bin had so far.
     peak: f64,
 }
 
 impl Wander {
-    fn new(seed: u64, peak: f64) -> Self {
+    fn new(seed: u64) -> Self {
         let mut random = generator(seed, Purpose::Within, 0);
         let last = StandardNormal.sample(&mut random);
-        Self { random, last, peak }
+        Self { random, last, peak: 0.0 }
     }
 
     /// Multiplies each part, and the whole so that the bin keeps its mean.
     fn over(&mut self, parts: &mut [f64], mean: f64) {
+        self.peak = self.peak.max(mean);
+        if self.peak <= 0.0 {
+            return;
+        }
         for part in parts.iter_mut() {
             let variation =
                 (VARIATION_AT_PEAK * (*part / self.peak).powf(VARIATION_GROWS)).min(MOST_VARIATION);
@@ -240,6 +245,16 @@ mod tests {
         let fine = FineLoad::of(&recorded(300, &[0.0, 400.0, 400.0].map(Some)), Within::Smooth);
         assert_eq!(fine.mean_rate(from_epoch_seconds(300_300), 300), Some(0.0));
         assert!(fine.mean_rate(from_epoch_seconds(300_315), 15).unwrap() < 100.0);
+    }
+
+    #[test]
+    fn what_comes_later_does_not_change_how_load_wandered_before() {
+        let calm = vec![Some(100.0); 30];
+        let busy = [&calm[..29], &[Some(100.0), Some(1e6)]].concat();
+        let (calm, busy) = (recorded(60, &calm), recorded(60, &busy));
+        let [calm, busy] = [calm, busy].map(|load| FineLoad::of(&load, WANDERING));
+        // The last bin of the one already leans towards what comes.
+        assert_eq!(calm.before[..29 * 4], busy.before[..29 * 4]);
     }
 
     #[test]
