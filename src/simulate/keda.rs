@@ -212,6 +212,8 @@ impl Keda {
             Target::PerPod(milli) => Some(Reading::Value(milli as f64 * wanted / 1000.0)),
             // Divided by ready pods, with which the HPA multiplies; with none there is nothing to divide by.
             Target::InAll(_) if ready == Replicas(0) => None,
+            // A `cpu` trigger is between the HPA and the metrics server.
+            Target::Utilization(_) => None,
             Target::InAll(milli) => Some(Reading::Value(milli as f64 * wanted / f64::from(ready.0) / 1000.0)),
         }
     }

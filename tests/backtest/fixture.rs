@@ -49,6 +49,7 @@ pub(crate) fn conditions() -> Conditions {
         pods_per_minute: None,
         behavior: Some(Behavior::recommended()),
         tolerance: 0.1,
+        cpu: None,
         queue: Duration::from_secs(5),
         load_per: Duration::from_secs(1),
         rate_window: Duration::from_secs(60),

@@ -99,6 +99,9 @@ pub(super) struct Cluster {
     /// The controller's tolerance, where the behavior says none
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     pub(super) tolerance: f64,
+    /// A cpu trigger beside each policy's own metric, which keeps pods at this share of what they bear; none when left out
+    #[arg(long, value_name = "SHARE", value_parser = positive)]
+    pub(super) cpu_target: Option<f64>,
     /// Pods that the cluster can start; no limit when left out
     #[arg(long, value_name = "COUNT", value_parser = positive)]
     pub(super) pods_per_minute: Option<f64>,

@@ -80,6 +80,8 @@ pub(super) struct Settings {
     pub(super) timezone: &'static str,
     pub(super) behavior: &'static str,
     pub(super) tolerance: f64,
+    /// That of a `cpu` trigger beside each policy's metric.
+    pub(super) cpu_target: Option<f64>,
     pub(super) pods_per_minute: Option<f64>,
     pub(super) start_up_sigma: f64,
     pub(super) queue_seconds: f64,
@@ -140,7 +142,7 @@ pub(super) struct ForecastSummary {
     pub(super) wql: Option<f64>,
     pub(super) scored_slots: usize,
     pub(super) coverage: Vec<Coverage>,
-    /// The share of answers whose time stayed at or below what they foresaw.
+    /// The share of answers that foresaw the load which their pods met while they were the newest.
     pub(super) plan_coverage: Option<f64>,
     /// Fits that found too short a history.
     pub(super) unfit: usize,

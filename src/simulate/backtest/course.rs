@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::decision::DECIDE_EVERY;
 use crate::guard::tolerance::Seen;
 use crate::plan::{Growth, ScaleUp, ScaleUpPolicy, Select, Unit};
-use crate::simulate::hpa::{Behavior, Hpa, Metric, PolicyKind, SelectPolicy, Spec};
+use crate::simulate::hpa::{Behavior, Hpa, Metric, PolicyKind, Reading, SelectPolicy, Spec};
 use crate::simulate::{FineLoad, StartUp};
 use crate::time::Timestamp;
 use crate::units::{Load, LoadPerReplica, Replicas};
@@ -45,6 +45,9 @@ pub struct Conditions {
     pub behavior: Option<Behavior>,
     /// The controller's tolerance, for a direction whose rules say nothing.
     pub tolerance: f64,
+    /// A `cpu` trigger beside each contender's own metric: how much of what a replica bears is to be used. The HPA takes the
+    /// larger proposal.
+    pub cpu: Option<f64>,
     /// What is over capacity waits this long at most, and then has failed.
     pub queue: Duration,
     /// A load of 1 is one transaction in so long.
@@ -59,7 +62,8 @@ impl Conditions {
     /// An HPA on `metric`.
     pub(super) fn hpa(&self, metric: Metric) -> Hpa {
         let min = self.min.max(Replicas(1));
-        let spec = Spec::new(min, self.max.max(min), metric, self.behavior.clone());
+        let mut spec = Spec::new(min, self.max.max(min), metric, self.behavior.clone());
+        spec.metrics.extend(self.cpu.map(Metric::utilization));
         Hpa::new(Spec { tolerance: self.tolerance, ..spec })
     }
 
@@ -205,6 +209,15 @@ impl Past<'_> {
             current: Some(self.counted),
             up: behavior.and_then(|behavior| behavior.up.tolerance),
             down: behavior.and_then(|behavior| behavior.down.tolerance),
+        }
+    }
+
+    /// What the metrics server says of `ready` pods: their use in percent of what they bear. None bears more than that.
+    pub(super) fn cpu(&self, ready: Replicas) -> Reading {
+        let borne = f64::from(ready.0) * self.conditions.capacity.get();
+        match self.rate(self.now) {
+            Some(rate) if borne > 0.0 => Reading::Value(100.0 * (rate / borne).min(1.0)),
+            _ => Reading::Failed,
         }
     }
 }

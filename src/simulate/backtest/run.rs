@@ -155,7 +155,8 @@ impl<S: Scaler> Run<S> {
     /// KEDA and the HPA; what they leave in `spec.replicas`.
     fn scale(&mut self, course: &Course<'_>, sync: usize, ready: Replicas, current: Replicas) -> Replicas {
         let now = course.synced_at(sync);
-        let answers = [match self.scaler.reading(&course.past(sync, current)) {
+        let past = course.past(sync, current);
+        let answers = [match self.scaler.reading(&past) {
             Reading::Value(reading) => Answer::Said { reading, active: reading > 0.0 },
             Reading::Failed => Answer::Failed,
         }];
@@ -166,7 +167,9 @@ impl<S: Scaler> Run<S> {
         }
         let scale = self.pods.scale(now);
         let reading = self.keda.read(0, scale.spec, ready, &answers);
-        let desired = self.hpa.sync(now, scale, &[reading]).desired().unwrap_or(scale.spec);
+        // A reading beyond the HPA's metrics is not looked at.
+        let readings = [reading, past.cpu(ready)];
+        let desired = self.hpa.sync(now, scale, &readings).desired().unwrap_or(scale.spec);
         if desired != scale.spec {
             self.pods.scale_to(now, desired);
         }

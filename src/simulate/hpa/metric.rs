@@ -9,7 +9,7 @@ use crate::units::Replicas;
 /// The largest replica count the HPA can hold; a proposal above it is cut there.
 const INT32_MAX: u32 = i32::MAX.unsigned_abs();
 
-/// One external metric of an HPA.
+/// One metric of an HPA.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Metric {
     /// What the reading is compared with.
@@ -23,6 +23,9 @@ pub enum Target {
     PerPod(u64),
     /// `Value`: so much in all. Multiplies by ready pods, which makes it racy.
     InAll(u64),
+    /// `Utilization` of a resource, `cpu` say: the reading is the mean use of ready pods in percent of their requests. KEDA
+    /// writes a `cpu` trigger into the HPA as this, and has no part in its reading. Whole percents, and not milli-units.
+    Utilization(u32),
 }
 
 /// Below this a product with 1000 is off by less than [`CLEAR_OF_HALF`].
@@ -72,6 +75,12 @@ pub fn quantized(number: f64) -> u64 {
 }
 
 impl Metric {
+    /// `Utilization` at `share` of the requests, in whole percents and at least one.
+    pub fn utilization(share: f64) -> Self {
+        let percent = ((quantized(share) + 5) / 10).max(1);
+        Self { target: Target::Utilization(u32::try_from(percent).unwrap_or(u32::MAX)) }
+    }
+
     /// Replicas proposed on a reading of `usage` milli-units.
     ///
     /// With u the usage, t the target and C the replicas: u / (t·C) inside the tolerance proposes no change,
@@ -95,8 +104,31 @@ impl Metric {
                     (_, false) => whole(ratio * f64::from(scale.ready.0)),
                 }
             }
+            Target::Utilization(percent) => {
+                by_utilization(usage / 1000.0, f64::from(percent), scale, tolerance)
+            }
         }
     }
+}
+
+/// Replicas proposed where ready pods use `used` percent of their requests on the mean.
+///
+/// Upward, pods that are not ready yet count as idle ones, so that those under way are not asked for again; what that turns
+/// round or takes into the dead band is left alone. Here the replicas that stay are *spec* replicas. Source: Kubernetes
+/// `pkg/controller/podautoscaler/replica_calculator.go`, `GetResourceReplicas`; without missing pods, for here each ready pod
+/// has a reading.
+fn by_utilization(used: f64, percent: f64, scale: Scale, tolerance: Tolerance) -> Replicas {
+    let (ready, all) = (f64::from(scale.ready.0), f64::from(scale.status.0));
+    // The controller divides whole numbers.
+    let ratio = |used: f64| used.trunc() / percent;
+    let alone = ratio(used);
+    let starting = all > ready && alone > 1.0;
+    if !starting {
+        return if tolerance.covers(alone) { scale.spec } else { whole(alone * ready) };
+    }
+    let among_all = ratio(used * ready / all);
+    let wanted = whole(among_all * all);
+    if tolerance.covers(among_all) || among_all < 1.0 || wanted < scale.spec { scale.spec } else { wanted }
 }
 
 /// Rounded up into 0..=int32's largest; 0 / 0 is 0.
@@ -164,6 +196,29 @@ mod tests {
     fn from_zero_every_number_is_reached_exactly() {
         check(Metric::REPLICAS, 7.0, 0, 7);
         check(Metric::REPLICAS, 0.0, 0, 0);
+    }
+
+    #[test]
+    fn utilization_counts_pods_under_way_as_idle_on_the_way_up_and_not_at_all_on_the_way_down() {
+        // (spec, status, ready), used percent of a target of 70, proposed.
+        for ((spec, status, ready), used, proposed) in [
+            ((10, 10, 10), 70.0, 10),
+            ((10, 10, 10), 76.9, 10),
+            ((10, 10, 10), 78.0, 12),
+            ((10, 10, 10), 62.9, 9),
+            ((10, 10, 10), 35.0, 5),
+            // 95 % on ten of which four more start: 67 % on fourteen, which turns it round.
+            ((14, 14, 10), 95.0, 14),
+            // 140 % is 100 % on fourteen: twenty are wanted, not the twenty that ten alone would ask for and four on top.
+            ((14, 14, 10), 140.0, 20),
+            ((14, 14, 10), 35.0, 5),
+        ] {
+            let scale = Scale { spec: Replicas(spec), status: Replicas(status), ready: Replicas(ready) };
+            let tolerance = Tolerance { up: 0.1, down: 0.1 };
+            let found = Metric::utilization(0.7).proposal(quantized(used), scale, tolerance);
+            assert_eq!(found, Replicas(proposed), "{used} % at {scale:?}");
+        }
+        assert_eq!(Metric::utilization(0.7).target, Target::Utilization(70));
     }
 
     #[test]

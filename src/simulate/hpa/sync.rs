@@ -14,7 +14,7 @@ pub struct Scale {
     pub spec: Replicas,
     /// `status.replicas`: pods that were created, ready or not.
     pub status: Replicas,
-    /// Ready pods. Only a metric of type `Value` looks at them.
+    /// Ready pods. Metrics of type `Value` and `Utilization` look at them.
     pub ready: Replicas,
 }
 
