@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::summary::{PolicySummary, Summary};
+use crate::plan::RENEWAL;
 
 /// What a policy is, beside its name.
 pub(super) fn described(policy: &PolicySummary) -> String {
@@ -114,8 +115,9 @@ pub(super) fn notes(summary: &Summary) -> Vec<String> {
     }
     if let Some(covered) = summary.forecast.plan_coverage {
         notes.push(format!(
-            "plan: {:.1} % of answers bore their whole window of lead time at quantile {}",
+            "plan: {:.1} % of answers foresaw what their pods met in the first {} s at quantile {}",
             100.0 * covered,
+            RENEWAL.as_secs(),
             settings.quantile
         ));
     }
@@ -125,6 +127,9 @@ pub(super) fn notes(summary: &Summary) -> Vec<String> {
         summary.from.format("%Y-%m-%d"),
         settings.cost_ratio
     ));
+    if let Some(target) = settings.cpu_target {
+        notes.push(format!("each policy beside a cpu trigger at {} %", percent(target)));
+    }
     if summary.interpolated {
         notes.push(format!(
             "the input has a step of {} s: what load does within a step is interpolated, with each step's sum kept",

@@ -58,24 +58,29 @@ impl Accuracy {
     }
 }
 
-/// The share of syncs at which the load of the time that an answer was for stayed at or below what it foresaw.
+/// The share of syncs at which the load that came while the answer's pods were the newest stayed at or below what it foresaw.
 ///
-/// `loads` and `foreseen` have an entry per sync; `window` syncs are what an answer is for. `None` where nothing was
-/// foreseen.
-pub(super) fn plan_coverage(loads: &[Option<f64>], foreseen: &[Option<f64>], window: usize) -> Option<f64> {
+/// `loads` and `foreseen` have an entry per sync; the pods of an answer are the newest from `serve.start` syncs after it to
+/// `serve.end`. `None` where nothing was foreseen.
+pub(super) fn plan_coverage(
+    loads: &[Option<f64>],
+    foreseen: &[Option<f64>],
+    serve: &std::ops::RangeInclusive<usize>,
+) -> Option<f64> {
     let (mut covered, mut count) = (0_usize, 0_usize);
-    // Indices whose loads fall towards the back: the front is the most of the window.
+    // Indices whose loads fall towards the back: the front is the most of the time served.
     let mut highest: std::collections::VecDeque<usize> = std::collections::VecDeque::new();
     let load = |sync: usize| loads[sync].unwrap_or(f64::NEG_INFINITY);
-    for sync in (0..loads.len()).rev() {
-        while highest.back().is_some_and(|later| load(*later) <= load(sync)) {
+    for first in (*serve.start()..loads.len()).rev() {
+        while highest.back().is_some_and(|later| load(*later) <= load(first)) {
             highest.pop_back();
         }
-        highest.push_back(sync);
-        while highest.front().is_some_and(|latest| latest - sync > window) {
+        highest.push_back(first);
+        let sync = first - serve.start();
+        while highest.front().is_some_and(|latest| latest - sync > *serve.end()) {
             highest.pop_front();
         }
-        let whole = sync + window < loads.len();
+        let whole = sync + serve.end() < loads.len();
         let most = highest.front().map(|latest| load(*latest)).filter(|most| most.is_finite());
         if let (true, Some(most), Some(foreseen)) = (whole, most, foreseen.get(sync).copied().flatten()) {
             count += 1;
@@ -99,11 +104,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_covers_when_the_most_of_its_window_does_not_exceed_it() {
+    fn an_answer_covers_when_the_most_of_its_time_does_not_exceed_it() {
         let loads = [1.0, 5.0, 2.0, 2.0, 9.0, 1.0, 1.0].map(Some);
         let foreseen = [Some(5.0), Some(4.9), Some(2.0), None, Some(9.0), Some(1.0), Some(1.0)];
-        // Windows of two: 5 ≤ 5, 5 > 4.9, 9 > 2, nothing foreseen, 9 ≤ 9; the last two are not whole.
-        assert_eq!(plan_coverage(&loads, &foreseen, 2), Some(0.5));
-        assert_eq!(plan_coverage(&loads, &[None; 7], 2), None);
+        // The answer's own sync and two more: 5 ≤ 5, 5 > 4.9, 9 > 2, nothing foreseen, 9 ≤ 9; the last two are not whole.
+        assert_eq!(plan_coverage(&loads, &foreseen, &(0..=2)), Some(0.5));
+        // The two syncs after it: 5 ≤ 5, 2 ≤ 4.9, 9 > 2, nothing foreseen, 1 ≤ 9.
+        assert_eq!(plan_coverage(&loads, &foreseen, &(1..=2)), Some(0.75));
+        assert_eq!(plan_coverage(&loads, &[None; 7], &(0..=2)), None);
     }
 }

@@ -149,7 +149,7 @@ pub struct Outcome {
     pub frontier: Vec<Point>,
     /// How good the forecast was.
     pub accuracy: Accuracy,
-    /// The share of syncs whose load stayed at or below what the answer foresaw for it.
+    /// The share of answers that foresaw the load which their pods met while they were the newest.
     pub plan_coverage: Option<f64>,
     /// The worst late moments of ours, the worst first.
     pub worst: Vec<LateMoment>,
@@ -186,12 +186,12 @@ pub fn replay(setup: &Setup<'_>, watch: &(dyn Fn(Timestamp) -> ControlFlow<()> +
 
     let mut frontier = replayed.frontier;
     frontier.extend(along_utilizations(setup, &course));
-    let window = (lead_time + plan::RENEWAL).as_secs() / DECIDE_EVERY.as_secs();
+    let syncs = |time: Duration| usize::try_from(time.as_secs() / DECIDE_EVERY.as_secs()).unwrap_or(0);
+    let serve = syncs(lead_time)..=syncs(lead_time + plan::RENEWAL);
     let loads: Vec<Option<f64>> = (0..course.syncs()).map(|sync| course.load(sync)).collect();
-    let window = usize::try_from(window).unwrap_or(0);
     Outcome {
         syncs: course.syncs(),
-        plan_coverage: plan_coverage(&loads, &replayed.foreseen, window),
+        plan_coverage: plan_coverage(&loads, &replayed.foreseen, &serve),
         contenders: std::iter::once(replayed.contender).chain(others).collect(),
         frontier,
         accuracy: replayed.accuracy,
