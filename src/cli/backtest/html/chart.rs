@@ -79,7 +79,8 @@ pub(super) fn time_ticks(
         let local = clock.local_seconds(from_epoch_seconds(at));
         if local.rem_euclid(step) == 0 {
             let shown = from_epoch_seconds(local);
-            let format = if step >= 86_400 { "%-d %b" } else { "%H:%M" };
+            // Midnight says which day begins.
+            let format = if local.rem_euclid(86_400) == 0 { "%-d %b" } else { "%H:%M" };
             ticks.push((from_epoch_seconds(at), shown.format(format).to_string()));
         }
         at += probe;
@@ -227,5 +228,7 @@ mod tests {
         let ticks = time_ticks(&clock, from, to, 6);
         assert_eq!(ticks[1], (at("2026-10-31T04:00:00Z"), "31 Oct".to_owned()));
         assert_eq!(ticks[3], (at("2026-11-02T05:00:00Z"), "2 Nov".to_owned()));
+        let half_days = time_ticks(&clock, from, to, 10).into_iter().map(|(_, shown)| shown);
+        assert_eq!(half_days.take(3).collect::<Vec<_>>(), ["30 Oct", "12:00", "31 Oct"]);
     }
 }

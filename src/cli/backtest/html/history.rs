@@ -23,6 +23,9 @@ const AROUND: chrono::TimeDelta = chrono::TimeDelta::minutes(45);
 
 const STRIP: f64 = 18.0;
 
+/// Radius of the number of a moment.
+const MARKER: f64 = 8.0;
+
 /// A stretch of the comparison, in buckets.
 pub(super) struct View<'a> {
     subject: &'a Subject,
@@ -153,8 +156,8 @@ impl<'a> View<'a> {
                         @let points = buckets.iter().map(|it| Some(place(it.share, it.contenders[index].0)));
                         path class=(format!("ready s-{}", contender.who.name())) d=(line(points, Shape::Stairs)) {}
                     }
-                    @for (number, moment) in moments.iter().enumerate() {
-                        (self.marker(&frame, number + 1, moment))
+                    @for ((number, moment), row) in moments.iter().enumerate().zip(self.rows(&frame, moments)) {
+                        (self.marker(&frame, number + 1, moment, row))
                     }
                     (time_axis(&frame, self.clock, self.from(), self.to(), self.subject.zone.name()))
                     (self.strips(&frame, &buckets))
@@ -166,14 +169,31 @@ impl<'a> View<'a> {
         }
     }
 
-    fn marker(&self, frame: &Frame, number: usize, moment: &Moment) -> Markup {
+    fn marker_x(&self, frame: &Frame, moment: &Moment) -> f64 {
         let span = (self.to() - self.from()).num_seconds().max(1) as f64;
-        let x = frame.x((moment.worst_at - self.from()).num_seconds() as f64 / span);
+        frame.x((moment.worst_at - self.from()).num_seconds() as f64 / span)
+    }
+
+    /// How far below the top each marker stands, so that none covers another to its left.
+    fn rows(&self, frame: &Frame, moments: &[Moment]) -> Vec<f64> {
+        let mut order: Vec<usize> = (0..moments.len()).collect();
+        let x = |index: usize| self.marker_x(frame, &moments[index]);
+        order.sort_by(|a, b| x(*a).total_cmp(&x(*b)));
+        let (mut rows, mut last) = (vec![0.0; moments.len()], (f64::NEG_INFINITY, 0.0));
+        for index in order {
+            let row = if x(index) - last.0 < 2.0 * MARKER { last.1 + 2.0 * MARKER } else { 0.0 };
+            (rows[index], last) = (row, (x(index), row));
+        }
+        rows
+    }
+
+    fn marker(&self, frame: &Frame, number: usize, moment: &Moment, row: f64) -> Markup {
+        let (x, y) = (self.marker_x(frame, moment), frame.top + row);
         html! {
             g.marker data-moment=(number) tabindex="0" role="button" aria-label=(format!("moment {number}")) {
-                line x1=(coordinate(x)) x2=(coordinate(x)) y1=(coordinate(frame.top + 8.0)) y2=(coordinate(frame.floor())) {}
-                circle cx=(coordinate(x)) cy=(coordinate(frame.top)) r="8" {}
-                text x=(coordinate(x)) y=(coordinate(frame.top + 3.6)) text-anchor="middle" { (number) }
+                line x1=(coordinate(x)) x2=(coordinate(x)) y1=(coordinate(y + MARKER)) y2=(coordinate(frame.floor())) {}
+                circle cx=(coordinate(x)) cy=(coordinate(y)) r=(coordinate(MARKER)) {}
+                text x=(coordinate(x)) y=(coordinate(y + 3.6)) text-anchor="middle" { (number) }
             }
         }
     }
