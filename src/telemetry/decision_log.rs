@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::decision::{Claim, Decision};
 use crate::engine;
 use crate::guard::Rung;
-use crate::units::Replicas;
+use crate::units::{Load, Replicas};
 
 /// Writes decisions to the log of the process.
 #[derive(Debug, Default)]
@@ -48,8 +48,13 @@ impl engine::DecisionLog for DecisionLog {
         let (needs_most, plans_most) = (name(decision.needs_most()), name(decision.plans_most()));
         let blind = decision.claims.iter().find(|claim| claim.rung == Rung::Unavailable);
         let shortfall = decision.shortfall.map(|shortfall| shortfall.missing.0);
+        let plan = decision.plan();
+        let climb = plan.and_then(|plan| plan.climb).map(|climb| climb.to.0);
+        let absurd = plan.and_then(|plan| plan.absurd).map(Load::get);
+        let declared = decision.claims.iter().filter_map(|claim| claim.event_need.as_ref());
+        let event_need = declared.map(|event| event.replicas.0).max();
         let (cause, surging) = (
-            decision.plan().and_then(|plan| plan.cause.as_ref()).map(|cause| cause.name.to_string()),
+            plan.and_then(|plan| plan.cause.as_ref()).map(|cause| cause.name.to_string()),
             decision.claims.iter().find(|claim| claim.surge.is_some()).map(|claim| claim.demand.to_string()),
         );
         let rules: Vec<&str> = decision.applied.iter().map(|applied| applied.rule.name()).collect();
@@ -60,7 +65,8 @@ impl engine::DecisionLog for DecisionLog {
             }
             (true, _) => {
                 tracing::info!(
-                    target, %at, rung, observed, needs_most, reactive_need, plans_most, planned, cause, surging, shortfall, guarded,
+                    target, %at, rung, observed, needs_most, reactive_need, plans_most, planned, cause, climb, event_need, absurd,
+                    surging, shortfall, guarded,
                     ?rules, "the answer changed"
                 );
                 if let Some(Claim { demand, .. }) = blind {
@@ -69,7 +75,8 @@ impl engine::DecisionLog for DecisionLog {
             }
             (false, _) => {
                 tracing::debug!(
-                    target, %at, rung, observed, needs_most, reactive_need, plans_most, planned, cause, surging, shortfall, guarded,
+                    target, %at, rung, observed, needs_most, reactive_need, plans_most, planned, cause, climb, event_need, absurd,
+                    surging, shortfall, guarded,
                     ?rules, "decided"
                 );
             }
