@@ -12,21 +12,22 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chrono::SecondsFormat;
-use chrono_tz::{TZ_VARIANTS, Tz};
+use chrono_tz::Tz;
 use rayon::prelude::*;
 
 use crate::calendar::Almanac;
-use crate::config::{Library, nearest, read_events};
+use crate::config::{Library, read_events};
 use crate::forecast::{
     Error, Explanation, Fitted, Forecast, Forecaster, HORIZON, Known, REFIT_EVERY, forecaster,
 };
 use crate::series::{Resample, Series, resample};
-use crate::source::recorded::{self, ReadOptions, Stamp};
+use crate::source::recorded::{self, ReadOptions};
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::Quantile;
 
 use super::WRONG_USAGE;
 use super::calendar::unknown;
+use super::flag::{Stamp, duration, quantile, step, timezone};
 use super::output::{OutputFile, read_on, say};
 
 /// Arguments of `tidetable forecast`.
@@ -62,7 +63,7 @@ pub(crate) struct Args {
     origins: Option<PathBuf>,
     /// What a stamp of the input stands for: the start of its bin, or the end as Prometheus stamps it
     #[arg(long, value_enum, default_value = "start")]
-    stamp: StampArg,
+    stamp: Stamp,
     /// Spacing of the input, where its rows do not tell: one row, or fewer rows than holes
     #[arg(long, value_name = "DURATION", value_parser = step)]
     input_step: Option<Step>,
@@ -85,43 +86,12 @@ enum Fold {
     Max,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
-enum StampArg {
-    /// Start of the bin
-    Start,
-    /// End of the bin
-    End,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "write a duration such as 90s, 5m or 1h30m".into())
-}
-
-fn step(text: &str) -> Result<Step, String> {
-    Step::try_new(duration(text)?)
-        .map_err(|_| "a step is whole seconds, from 1s to 1d; 5m is a usual choice".into())
-}
-
 fn horizon(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("a horizon of nothing has no forecast; 24h is the usual choice".into()),
         long if long > HORIZON => Err("a forecast reaches at most 48h ahead; 24h is the usual choice".into()),
         horizon => Ok(horizon),
     }
-}
-
-fn timezone(text: &str) -> Result<Tz, String> {
-    text.parse().map_err(|_| match nearest(text, TZ_VARIANTS.iter().map(|zone| zone.name())) {
-        Some(zone) => format!("there is no such time zone; did you mean {zone:?}?"),
-        None => "there is no such time zone; give an IANA zone such as America/New_York".into(),
-    })
-}
-
-fn quantile(text: &str) -> Result<Quantile, String> {
-    let level: f64 = text
-        .parse()
-        .map_err(|_| format!("{text:?} is not a number between 0 and 1; 0.95 is the usual choice"))?;
-    Quantile::try_new(level).map_err(|error| error.to_string())
 }
 
 /// Forecasts, and writes the rows.
@@ -142,8 +112,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let output = args.output.as_deref().map(output).transpose()?;
 
-    let stamp = if args.stamp == StampArg::Start { Stamp::Start } else { Stamp::End };
-    let options = ReadOptions { stamp, raw_step: args.input_step };
+    let options = ReadOptions { stamp: args.stamp.into(), raw_step: args.input_step };
     let recording = recorded::read_series(&args.input, &options)?;
     // Before resampling: a coarse slot that the input breaks off in has not ended, and is the first to forecast.
     let end = recording.raw_step.start(recording.series.end());
@@ -353,8 +322,8 @@ fn rows(args: &Args, levels: &[Quantile], origins: &[Timestamp], forecasts: &[Fo
         let step = forecast.step();
         for row in forecast.rows() {
             let stamp = match args.stamp {
-                StampArg::Start => step.start(row.slot),
-                StampArg::End => step.end(row.slot),
+                Stamp::Start => step.start(row.slot),
+                Stamp::End => step.end(row.slot),
             };
             text += &origin;
             text.push(',');

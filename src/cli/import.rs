@@ -14,13 +14,14 @@ use indicatif::ProgressBar;
 
 use super::check::refuse;
 use super::clock::WallClock;
+use super::flag::Stamp;
 use super::wiring;
 use super::{WRONG_USAGE, demand};
 use crate::config::{self, Config};
 use crate::engine::{self, Archive as _, Clock, Day, Demand, Kept, MetricSource, Target, Tidied};
 use crate::history::Archive;
 use crate::series::Series;
-use crate::source::recorded::{self, ReadOptions, Stamp};
+use crate::source::recorded::{self, ReadOptions};
 use crate::time::{Slot, Timestamp};
 
 /// Arguments of `tidetable import`.
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     input: Option<PathBuf>,
     /// What a stamp of the input stands for: the start of its bin, or the end as Prometheus stamps it
     #[arg(long, value_enum, default_value = "start")]
-    stamp: StampArg,
+    stamp: Stamp,
     /// The first day, as an instant or so long ago; the demand's `history` ago when left out
     #[arg(long, value_name = "DURATION|INSTANT", value_parser = moment)]
     since: Option<Moment>,
@@ -58,14 +59,6 @@ enum From {
     Csv,
     /// The source and query of the demand
     Prometheus,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
-enum StampArg {
-    /// Start of the bin
-    Start,
-    /// End of the bin
-    End,
 }
 
 /// A moment on the command line.
@@ -219,8 +212,7 @@ fn first_slot_from(demand: &Demand, since: Timestamp) -> Slot {
 
 /// The series of a file, on the demand's grid.
 fn read(args: &Args, input: &std::path::Path, (target, demand): Whose<'_>) -> anyhow::Result<Series> {
-    let stamp = if args.stamp == StampArg::Start { Stamp::Start } else { Stamp::End };
-    let recording = recorded::read_series(input, &ReadOptions { stamp, raw_step: None })?;
+    let recording = recorded::read_series(input, &ReadOptions { stamp: args.stamp.into(), raw_step: None })?;
     let step = demand.step;
     anyhow::ensure!(
         recording.raw_step == step,

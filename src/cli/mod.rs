@@ -10,6 +10,7 @@ mod crew;
 mod demand;
 mod demo;
 mod expiry;
+mod flag;
 mod forecast;
 mod import;
 mod output;

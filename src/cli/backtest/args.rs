@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono_tz::{TZ_VARIANTS, Tz};
+use chrono_tz::Tz;
 
 use super::verdict::Condition;
-use crate::config::nearest;
-use crate::source::recorded::Stamp;
+use crate::cli::flag::{Stamp, duration, quantile, step, timezone};
 use crate::time::{Step, Timestamp};
 use crate::units::{LoadPerReplica, Quantile};
 
@@ -33,7 +32,7 @@ pub(crate) struct Args {
     pub(super) inputs: Vec<String>,
     /// What a stamp of a CSV stands for: the start of its bin, or the end as Prometheus stamps it
     #[arg(long, value_enum, default_value = "start")]
-    pub(super) stamp: StampArg,
+    pub(super) stamp: Stamp,
     /// Spacing of the input, where its rows do not tell
     #[arg(long, value_name = "DURATION", value_parser = step)]
     pub(super) input_step: Option<Step>,
@@ -141,23 +140,6 @@ pub(super) struct Contest {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
-pub(super) enum StampArg {
-    /// Start of the bin
-    Start,
-    /// End of the bin
-    End,
-}
-
-impl From<StampArg> for Stamp {
-    fn from(stamp: StampArg) -> Self {
-        match stamp {
-            StampArg::Start => Self::Start,
-            StampArg::End => Self::End,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
 pub(super) enum BehaviorArg {
     /// What `tidetable render` writes: no tolerance, down by a tenth a minute
     Recommended,
@@ -177,38 +159,15 @@ impl BehaviorArg {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "write a duration such as 90s, 5m or 1h30m".into())
-}
-
 fn some_time(text: &str) -> Result<Duration, String> {
     duration(text)
         .and_then(|it| if it.is_zero() { Err("no time at all is no choice here".into()) } else { Ok(it) })
-}
-
-fn step(text: &str) -> Result<Step, String> {
-    Step::try_new(duration(text)?)
-        .map_err(|_| "a step is whole seconds, from 1s to 1d; 5m is a usual choice".into())
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {
     chrono::DateTime::parse_from_rfc3339(text)
         .map(|at| at.to_utc())
         .map_err(|_| "write an instant such as 2026-01-31T00:00:00Z".to_owned())
-}
-
-fn timezone(text: &str) -> Result<Tz, String> {
-    text.parse().map_err(|_| match nearest(text, TZ_VARIANTS.iter().map(|zone| zone.name())) {
-        Some(zone) => format!("there is no such time zone; did you mean {zone:?}?"),
-        None => "there is no such time zone; give an IANA zone such as America/New_York".into(),
-    })
-}
-
-fn quantile(text: &str) -> Result<Quantile, String> {
-    let level: f64 = text
-        .parse()
-        .map_err(|_| format!("{text:?} is not a number between 0 and 1; 0.95 is the usual choice"))?;
-    Quantile::try_new(level).map_err(|error| error.to_string())
 }
 
 fn capacity(text: &str) -> Result<LoadPerReplica, String> {
