@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use super::fixture::recorded;
+use super::fortnight::recorded;
 
 /// Counts by five minutes, as a CSV.
 fn csv(days: i64) -> String {

@@ -1,10 +1,9 @@
-//! Generated payments, recorded by the minute, and a replay of them.
+//! Generated payments, recorded by the minute, and a replay of them. Tests and `cargo bench --bench backtest` share it.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use chrono_tz::Tz;
 use tidetable::calendar::Almanac;
 use tidetable::decision::Policy;
@@ -21,20 +20,17 @@ use tidetable::units::{Load, LoadPerReplica, Quantile, Replicas};
 pub(crate) const ZONE: Tz = Tz::America__New_York;
 pub(crate) const LEAD_TIME: Duration = Duration::from_secs(120);
 
-/// A fortnight before pay day and the days after.
-pub(crate) const BEGIN: &str = "2026-05-01T04:00:00Z";
-
 pub(crate) fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
+    text.parse().expect("an instant")
 }
 
-/// Payments a second, by the minute, from [`BEGIN`] on.
-pub(crate) fn recorded(days: i64) -> Series {
-    let traffic = Traffic::new(traffic::Options::new(7, ZONE, "2026-05-15".parse().unwrap()));
+/// Payments a second, by the minute, as busy as they are on `day`.
+pub(crate) fn payments(day: &str, span: Range<Timestamp>) -> Series {
+    let traffic = Traffic::new(traffic::Options::new(7, ZONE, day.parse().expect("a date")));
     let step = Step::MINUTE;
-    let first = step.last_ended(at(BEGIN)).next();
+    let (first, end) = (step.last_ended(span.start).next(), step.last_ended(span.end).next());
     let mut series = Series::empty(step, first);
-    for slot in (first.0..first.0 + days * 1440).map(Slot) {
+    for slot in (first.0..end.0).map(Slot) {
         series.put(slot, Load::saturating(traffic.mean_rate(step.end(slot), 60)));
     }
     series
@@ -42,7 +38,7 @@ pub(crate) fn recorded(days: i64) -> Series {
 
 pub(crate) fn conditions() -> Conditions {
     Conditions {
-        capacity: LoadPerReplica::try_new(120.0).unwrap(),
+        capacity: LoadPerReplica::try_new(120.0).expect("a capacity"),
         min: Replicas(3),
         max: Replicas(200),
         start_up: StartUp::Fixed(LEAD_TIME),
@@ -57,13 +53,14 @@ pub(crate) fn conditions() -> Conditions {
     }
 }
 
-/// Replays `recorded` over `tested`, with a fit every six hours.
+/// Replays `recorded` over `tested`, with settings chosen on `training` and models learned at `fits`.
 pub(crate) fn replayed(
     recorded: &Series,
-    tested: Range<Timestamp>,
+    training: &Range<Timestamp>,
+    tested: &Range<Timestamp>,
+    fits: &[Fit],
     watch: &(dyn Fn(Timestamp) -> ControlFlow<()> + Sync),
 ) -> Outcome {
-    let step = recorded.step();
     let conditions = conditions();
     let policy = Policy {
         plan: plan::Options {
@@ -81,29 +78,21 @@ pub(crate) fn replayed(
             hold: None,
         },
     };
-    let settle_lag = Duration::from_secs(120);
-    let fit = |back: i64| {
-        let in_force = tested.start - TimeDelta::hours(1) + TimeDelta::hours(6 * back);
-        Fit { origin: step.last_ended(in_force - TimeDelta::minutes(3)).next(), in_force }
-    };
-    let days = (tested.end - tested.start).num_days() + 1;
-    let fits: Vec<Fit> = (0..=4 * days).map(fit).filter(|fit| fit.in_force < tested.end).collect();
-    let training = (tested.start - TimeDelta::days(7))..tested.start;
     replay(
         &Setup {
             target: &Arc::from("payments-api"),
             policy: &policy,
             tolerance: guard::Tolerance::default(),
             zone: ZONE,
-            settle_lag,
+            settle_lag: Duration::from_secs(120),
             memory: Duration::from_secs(3 * 86_400),
             history: Duration::from_secs(56 * 86_400),
             recorded,
             load: &FineLoad::of(recorded, Within::Wandering { seed: 7 }),
             conditions: &conditions,
-            training: &training,
-            tested: &tested,
-            fits: &fits,
+            training,
+            tested,
+            fits,
             forecaster: &*forecaster(&Almanac::none(ZONE), &Arc::default()),
             quantiles: &[],
             utilization: 1.0,
@@ -112,8 +101,4 @@ pub(crate) fn replayed(
         },
         watch,
     )
-}
-
-pub(crate) fn to_the_end(_: Timestamp) -> ControlFlow<()> {
-    ControlFlow::Continue(())
 }

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use tidetable::simulate::backtest::Outcome;
 
-use super::fixture::{at, recorded, replayed, to_the_end};
+use super::fixture::at;
+use super::fortnight::{recorded, replayed, to_the_end};
 
 /// A line per policy, and every half hour what was needed, asked for and ready.
 fn told(outcome: &Outcome) -> String {

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use tidetable::simulate::backtest::Who;
 use tidetable::units::Load;
 
-use super::fixture::{at, recorded, replayed, to_the_end};
+use super::fixture::at;
+use super::fortnight::{recorded, replayed, to_the_end};
 
 const DAY: (&str, &str) = ("2026-05-15T04:00:00Z", "2026-05-16T04:00:00Z");
 

@@ -4,5 +4,6 @@
 
 mod command;
 mod fixture;
+mod fortnight;
 mod golden;
 mod honest;

@@ -204,6 +204,7 @@ fn policy(conditions: &Conditions, quantile: f64) -> Policy {
             stale_after: Duration::from_secs(180),
             mode: Mode::Active,
             floor: guard::Floor::Reactive,
+            hold: None,
         },
     }
 }

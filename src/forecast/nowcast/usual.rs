@@ -259,7 +259,9 @@ mod tests {
 
     fn agreed(values: &[f64]) -> f64 {
         let mut agreed = Agreed::default();
-        values.iter().for_each(|value| agreed.add(*value));
+        for value in values {
+            agreed.add(*value);
+        }
         agreed.mean()
     }
 
