@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::shift::shifts;
+use super::surge::surges;
 use super::{Doubt, Exclusion};
 use crate::calendar::{Almanac, DayKind, Outlook};
 use crate::series::Series;
@@ -23,32 +24,17 @@ const SPIKE_OVER_USUAL: f64 = 8.0;
 const SPIKE_SLOTS: usize = 2;
 const SPIKE_SECONDS: i64 = 900;
 
-/// A surge is so many times what every other week shows at the same time, and more than a small part of the busiest there is:
-/// the doubling of a few is no surge.
-const SURGE_OVER_USUAL: f64 = 2.0;
-const SURGE_OVER_BUSIEST: f64 = 0.2;
-
-/// It is over within this time, and has been for a while: what lasts may stay, and is to be learned.
-const SURGE_SECONDS: i64 = 4 * 3600;
-const SURGE_IS_OVER_FOR: i64 = 3600;
-
-/// Within it demand may come back to the usual for so long.
-const SURGE_PAUSES: i64 = 300;
-
-/// Surges that come more often than once in so many days are the nature of the service.
-const SURGE_ONCE_IN_DAYS: i64 = 14;
-
 /// So many weeks before and after a slot tell what is usual there, each with so many slots around the same time.
 const WEEKS: i64 = 4;
 const AROUND: i64 = 2;
 
 /// Fewer weeks than this tell nothing.
-const FEWEST_WEEKS: usize = 2;
+pub(super) const FEWEST_WEEKS: usize = 2;
 
 /// What is in doubt more often than once in so many slots, a slot or two at a time, is the nature of the service. A few are
 /// always allowed, for a short history.
 const NATURE_ONE_IN: usize = 1_000;
-const ALWAYS_ALLOWED: usize = 3;
+pub(super) const ALWAYS_ALLOWED: usize = 3;
 
 /// What is odd about a history.
 #[derive(Debug, Default, PartialEq)]
@@ -98,7 +84,7 @@ impl Findings {
             (Doubt::Reset, resets),
             (Doubt::Spike, past.spikes(busiest)),
             (Doubt::Outage, outages),
-            (Doubt::Surge, past.surges(busiest)),
+            (Doubt::Surge, surges(&past, busiest)),
         ];
         let mut doubts: Vec<(Slot, Doubt)> = found
             .into_iter()
@@ -168,12 +154,12 @@ impl Past {
         }
     }
 
-    fn slots(&self) -> impl Iterator<Item = (Slot, f64)> + '_ {
+    pub(super) fn slots(&self) -> impl Iterator<Item = (Slot, f64)> + '_ {
         (self.first.0..).map(Slot).zip(&self.loads).filter_map(|(slot, load)| Some((slot, (*load)?)))
     }
 
     /// Whether the almanac speaks of the slot's day as one of rest, or of the slot in a window.
-    fn excused(&self, slot: Slot) -> bool {
+    pub(super) fn excused(&self, slot: Slot) -> bool {
         let (start, end) = (self.step.start(slot), self.step.end(slot));
         let local = from_epoch_seconds(self.clock.local_seconds(start)).date_naive();
         matches!(self.outlook.day(local).kind, DayKind::Holiday | DayKind::HalfDay)
@@ -188,7 +174,7 @@ impl Past {
     }
 
     /// The measured loads around the same time of other weeks, a list for each week that has some.
-    fn weeks(&self, slot: Slot) -> impl Iterator<Item = Vec<f64>> + '_ {
+    pub(super) fn weeks(&self, slot: Slot) -> impl Iterator<Item = Vec<f64>> + '_ {
         let others = (1..=WEEKS).flat_map(|weeks| [-weeks, weeks]);
         others
             .filter_map(move |weeks| self.weeks_later(slot, weeks))
@@ -229,7 +215,7 @@ impl Past {
     }
 
     /// Whether two slots of different days lie at the same time of day, within two slots, by the wall clock or by UTC.
-    fn same_time(&self, one: Slot, other: Slot) -> bool {
+    pub(super) fn same_time(&self, one: Slot, other: Slot) -> bool {
         let apart = other.since(one) * self.step.seconds();
         let wall = |slot: Slot| self.clock.local_seconds(self.step.start(slot));
         let close = |seconds: i64| {
@@ -237,52 +223,6 @@ impl Past {
             of_day.min(86_400 - of_day) <= AROUND * self.step.seconds()
         };
         apart.abs() > 43_200 && (close(apart) || close(wall(other) - wall(one)))
-    }
-
-    /// Demand that no other week knows, twice all of them, and which is over.
-    fn surges(&self, busiest: f64) -> Vec<Slot> {
-        let step = self.step.seconds();
-        let week = 7 * 86_400 / step;
-        let twice =
-            |load: f64, other: Slot| self.load(other).is_none_or(|other| other * SURGE_OVER_USUAL < load);
-        let high = self.slots().filter(|(slot, load)| {
-            // The weeks beside it are cheap to look at, and leave little to look at closely.
-            *load > SURGE_OVER_BUSIEST * busiest
-                && twice(*load, slot.plus(week))
-                && twice(*load, slot.plus(-week))
-        });
-        let high: Vec<Slot> =
-            high.filter(|(slot, load)| self.beyond_every_week(*slot, *load)).map(|(slot, _)| slot).collect();
-        let end = self.first.plus(i64::try_from(self.loads.len()).unwrap_or(i64::MAX));
-        let runs: Vec<Range<Slot>> = high
-            .chunk_by(|slot, next| next.since(*slot) * step <= SURGE_PAUSES.max(step))
-            .filter_map(|run| Some(*run.first()?..run.last()?.next()))
-            .filter(|run| run.end.since(run.start) * step <= SURGE_SECONDS)
-            .filter(|run| end.since(run.end) * step >= SURGE_IS_OVER_FOR)
-            .filter(|run| !(run.start.0..run.end.0).any(|slot| self.excused(Slot(slot))))
-            .collect();
-        let allowed = (self.loads.len() as f64 * step as f64 / 86_400.0 / SURGE_ONCE_IN_DAYS as f64).floor();
-        let lonely: Vec<&Range<Slot>> = runs
-            .iter()
-            .filter(|run| !runs.iter().any(|other| self.same_time(run.start, other.start)))
-            .collect();
-        if runs.len() as f64 > allowed.max(ALWAYS_ALLOWED as f64) {
-            return Vec::new();
-        }
-        let slots = lonely.into_iter().flat_map(|run| (run.start.0..run.end.0).map(Slot));
-        slots.filter(|slot| self.load(*slot).is_some()).collect()
-    }
-
-    /// Whether a load is far above what every other week shows at the same time.
-    fn beyond_every_week(&self, slot: Slot, load: f64) -> bool {
-        let mut weeks = 0;
-        for others in self.weeks(slot) {
-            if others.iter().any(|other| other * SURGE_OVER_USUAL >= load) {
-                return false;
-            }
-            weeks += 1;
-        }
-        weeks >= FEWEST_WEEKS
     }
 
     /// Zeros where the same time of other weeks never is 0: those of a slot or two, and those that last.

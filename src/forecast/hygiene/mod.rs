@@ -20,6 +20,7 @@
 mod findings;
 mod fitted;
 mod shift;
+mod surge;
 
 use std::ops::Range;
 use std::sync::Arc;

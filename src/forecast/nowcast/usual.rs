@@ -33,8 +33,12 @@ const LIKE_NO_OTHER: Likeness = Likeness::Recent(7);
 /// Widths over which neighbouring minutes are averaged, in minutes. One alone keeps the edge of a batch sharp.
 const WIDTHS: [i64; 4] = [5, 15, 31, 61];
 
-/// What a minute has of its own must stand out from chance by so many standard errors.
-const DOUBT: f64 = 2.0;
+/// What a minute has of its own must stand out from scatter by so many standard errors: by chance one in a thousand does.
+const DOUBT: f64 = 3.3;
+
+/// The scatter of the minutes before speaks for that of a few days, like so many more days, and this many minutes of it.
+const SCATTER_DAYS: f64 = 20.0;
+const SCATTER_MINUTES: f64 = 60.0;
 
 /// How far back a day of the same kind may lie: the holiday before the last one.
 const KIND_REACH_DAYS: i64 = 120;
@@ -108,18 +112,21 @@ pub(super) struct Memory<'a> {
 
 impl Memory<'_> {
     /// The usual demand of `slots`, by the likeness and the width that would have been right lately, and the first of them
-    /// that has a day it is like: what came before had to make do with days that it is less like.
+    /// that has two days it is like: what came before had to make do with one, or with days that it is less like.
     pub(super) fn usual(&self, slots: Range<Slot>) -> (Usual, Slot) {
         let (likeness, width) = self.choose();
         let (mut days, mut stand_ins) = (Days::default(), Days::default());
         let mut before = vec![0.0];
         let (mut sum, mut last) = (0.0, 0.0);
         let mut own_from = None;
+        let mut scatter = Scatter::default();
         for slot in (slots.start.0..slots.end.0).map(Slot) {
             let found = self.of(slot, likeness, width, &mut days);
-            own_from = own_from.or_else(|| found.map(|_| slot));
+            own_from = own_from.or_else(|| found.filter(|minute| minute.days >= 2.0).map(|_| slot));
             // A minute that no day has is like the one before it.
-            last = found.or_else(|| self.of(slot, LIKE_NO_OTHER, width, &mut stand_ins)).unwrap_or(last);
+            last = found
+                .or_else(|| self.of(slot, LIKE_NO_OTHER, width, &mut stand_ins))
+                .map_or(last, |minute| (minute.smooth + scatter.agreed(&minute)).max(0.0));
             sum += last;
             before.push(sum);
         }
@@ -140,7 +147,7 @@ impl Memory<'_> {
                     let usual = self
                         .of(slot, likeness, width, &mut days)
                         .or_else(|| self.of(slot, LIKE_NO_OTHER, width, &mut stand_ins))
-                        .unwrap_or(0.0);
+                        .map_or(0.0, |minute| minute.smooth);
                     let level = if usuals > 0.0 { f64::clamp(loads / usuals, 0.5, 2.0) } else { 1.0 };
                     errors += (load - level * usual).abs();
                     // Levels are those of about a day.
@@ -156,13 +163,12 @@ impl Memory<'_> {
         best.1
     }
 
-    /// The usual demand of one minute: the mean over the days it is like, each smoothed over `width` minutes, and what the
-    /// days agree that this minute has of its own, as the edge of a batch has.
-    fn of(&self, slot: Slot, likeness: Likeness, width: i64, days: &mut Days) -> Option<f64> {
+    /// What the days that a minute is like had then, smoothed over `width` minutes and in that minute alone.
+    fn of(&self, slot: Slot, likeness: Likeness, width: i64, days: &mut Days) -> Option<Minute> {
         let at = Step::MINUTE.end(slot);
         let date = local_date(self.clock, slot);
         let (mut sum, mut count) = (0.0, 0.0);
-        let mut own = Agreed::default();
+        let mut minute = Minute::default();
         for back in days.alike(date, likeness, self.outlook) {
             let Some(then) = self.clock.days_earlier(at, *back).map(|then| Step::MINUTE.slot_of(then)) else {
                 continue;
@@ -175,39 +181,54 @@ impl Memory<'_> {
                 sum += mean;
                 count += 1.0;
                 if let Some(load) = self.sums.load(then) {
-                    own.add(load - mean);
+                    minute.add(load - mean);
                 }
             }
         }
-        (count > 0.0).then(|| (sum / count + own.mean()).max(0.0))
+        (count > 0.0).then(|| Minute { smooth: sum / count, ..minute })
     }
 }
 
-/// A mean as far as it is agreed on: drawn to 0 by what chance alone would make of it.
+/// One minute of the days that it is like: their mean when smoothed, and what each had beside that in this minute alone.
 #[derive(Debug, Clone, Copy, Default)]
-struct Agreed {
-    count: f64,
+struct Minute {
+    smooth: f64,
+    days: f64,
     sum: f64,
     squares: f64,
 }
 
-impl Agreed {
-    fn add(&mut self, value: f64) {
-        self.count += 1.0;
-        self.sum += value;
-        self.squares += value * value;
+impl Minute {
+    fn add(&mut self, own: f64) {
+        self.days += 1.0;
+        self.sum += own;
+        self.squares += own * own;
     }
+}
 
-    /// `m·(1 − k·σ²/n/m²)₊`, a positive-part shrinkage (James & Stein, 1961) that leaves nothing within [`DOUBT`] standard
-    /// errors of 0.
-    fn mean(&self) -> f64 {
-        if self.count < 2.0 {
+/// How much the days of the last minutes differed among each other, as a share of their mean: its square.
+#[derive(Debug, Clone, Copy, Default)]
+struct Scatter {
+    square: f64,
+    minutes: f64,
+}
+
+impl Scatter {
+    /// What the days agree that `minute` has of its own, as the edge of a batch has: `m·(1 − t²·σ²/n/m²)₊`, a positive-part
+    /// shrinkage (James & Stein, 1961), where σ² is that of its days and of the minutes before it together. Takes in its scatter.
+    fn agreed(&mut self, minute: &Minute) -> f64 {
+        let Minute { smooth, days, sum, squares } = *minute;
+        if days < 2.0 || smooth <= 0.0 {
             return 0.0;
         }
-        let mean = self.sum / self.count;
-        let variance = ((self.squares - self.sum * mean) / (self.count - 1.0)).max(0.0);
-        let chance = DOUBT * DOUBT * variance / self.count;
-        let square = mean * mean;
+        let mean = sum / days;
+        let apart = (squares - sum * mean).max(0.0);
+        let before = if self.minutes > 0.0 { SCATTER_DAYS } else { 0.0 };
+        let variance = (before * self.square * smooth * smooth + apart) / (before + days - 1.0);
+        let share = apart / (days - 1.0) / (smooth * smooth);
+        self.minutes = (self.minutes + 1.0).min(SCATTER_MINUTES);
+        self.square += (share - self.square) / self.minutes;
+        let (chance, square) = (DOUBT * DOUBT * variance / days, mean * mean);
         if square > chance { mean * (1.0 - chance / square) } else { 0.0 }
     }
 }
@@ -257,20 +278,26 @@ fn local_date(clock: &LocalClock, slot: Slot) -> NaiveDate {
 mod tests {
     use super::*;
 
-    fn agreed(values: &[f64]) -> f64 {
-        let mut agreed = Agreed::default();
-        for value in values {
-            agreed.add(*value);
+    /// What minutes of 1,000 have of their own, the last of them, when their days have `own` beside it.
+    fn agreed(minutes: &[&[f64]]) -> f64 {
+        let mut scatter = Scatter::default();
+        let mut last = 0.0;
+        for days in minutes {
+            let mut minute = Minute { smooth: 1_000.0, ..Minute::default() };
+            for own in *days {
+                minute.add(*own);
+            }
+            last = scatter.agreed(&minute);
         }
-        agreed.mean()
+        last
     }
 
     #[test]
     fn what_the_days_agree_on_stays_and_what_they_do_not_is_smoothed_away() {
-        let edge = agreed(&[400.0, 410.0, 390.0, 400.0]);
-        assert!((edge - 400.0).abs() < 1.0, "{edge}");
-        assert!(agreed(&[40.0, -30.0, 10.0, -15.0]).abs() < 1e-9);
-        assert!(agreed(&[400.0]).abs() < 1e-9, "one day agrees with nobody");
-        assert!((agreed(&[-5.0; 4]) + 5.0).abs() < 1e-9);
+        let calm: &[f64] = &[10.0, -12.0];
+        assert!((agreed(&[calm, calm, &[400.0, 410.0]]) - 405.0).abs() < 5.0);
+        assert!(agreed(&[calm, calm, &[12.0, 13.0]]).abs() < 1e-9, "two days agree by chance");
+        assert!(agreed(&[calm, calm, &[400.0, -30.0, 10.0, -15.0]]).abs() < 1e-9, "one day is odd");
+        assert!(agreed(&[calm, calm, &[400.0]]).abs() < 1e-9, "one day agrees with nobody");
     }
 }

@@ -88,6 +88,15 @@ async fn ten_thousand_questions_to_replicas_that_started_apart_find_one_answer_f
         different.len()
     );
     let with_two: Vec<_> = answers.iter().filter(|(_, answers)| answers.len() > 1).collect();
+    if !with_two.is_empty() {
+        for (at, decision) in by_younger.iter().filter(|(at, decision)| by_older.get(*at) != Some(*decision))
+        {
+            println!(
+                "{at}, the younger: {decision}\nthe older: {:?}",
+                by_older.get(at).map(Value::to_string)
+            );
+        }
+    }
     assert!(with_two.is_empty(), "{with_two:?}");
     assert!(both >= 10 && different.len() >= 4, "{answers:?}");
     assert!(between < QUESTIONS / 100, "{between}");
