@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 use criterion::{Criterion, criterion_group, criterion_main};
 use tidetable::calendar::Almanac;
 use tidetable::decision::{Evidence, Policy, State, decide};
-use tidetable::forecast::{Forecaster, Known, Observation, Tide};
+use tidetable::forecast::{Forecaster, Known, Observation, forecaster};
 use tidetable::guard::{self, Mode};
 use tidetable::plan;
 use tidetable::series::Series;
@@ -41,6 +41,11 @@ fn history(step_seconds: u64, days: i64) -> Series {
     series
 }
 
+/// All that `serve` learns with: the day, the minutes, hygiene; no calendars.
+fn whole() -> Arc<dyn Forecaster> {
+    forecaster(&Almanac::none(Tz::America__New_York), &Arc::default())
+}
+
 fn policy() -> Policy {
     Policy {
         plan: plan::Options {
@@ -61,11 +66,11 @@ fn policy() -> Policy {
 }
 
 fn fit(criterion: &mut Criterion) {
-    let tide = Tide::new(Almanac::none(Tz::America__New_York));
+    let whole = whole();
     for (name, series) in [("8 weeks at 1 min", history(60, 56)), ("13 months at 5 min", history(300, 395))] {
         let mut group = criterion.benchmark_group(format!("fit, {name}"));
         group.sample_size(20);
-        group.bench_function("fit", |bench| bench.iter(|| tide.fit(black_box(&series), series.end())));
+        group.bench_function("fit", |bench| bench.iter(|| whole.fit(black_box(&series), series.end())));
         group.bench_function("peer: one pass over the history", |bench| {
             bench.iter(|| black_box(&series).points().map(|(_, load)| load.get()).sum::<f64>())
         });
@@ -75,8 +80,7 @@ fn fit(criterion: &mut Criterion) {
 
 fn tick(criterion: &mut Criterion) {
     let series = history(60, 56);
-    let model =
-        Tide::new(Almanac::none(Tz::America__New_York)).fit(&series, series.end()).expect("enough history");
+    let model = whole().fit(&series, series.end()).expect("enough history");
     let now = series.step().start(series.end()) + Duration::from_secs(120);
     let live = Observation { at: now, load: Load::saturating(1_234.0) };
     let (target, demand, policy) = (Arc::from("payments-api"), Arc::from("tx"), policy());

@@ -4,12 +4,13 @@
 //! slots as bare `f64`, in the same run.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono_tz::Tz;
 use tidetable::calendar::Almanac;
 use tidetable::engine::{History, Sample};
-use tidetable::forecast::{Forecaster, Tide};
+use tidetable::forecast::forecaster;
 use tidetable::history::Recent;
 use tidetable::time::{Slot, Step, Timestamp};
 use tidetable::units::Load;
@@ -47,7 +48,7 @@ fn main() {
             Sample { at: step.end(slot), load: Some(Load::saturating(100.0 + 900.0 * wave)) }
         })
         .collect();
-    let tide = Tide::new(Almanac::none(Tz::America__New_York));
+    let model = forecaster(&Almanac::none(Tz::America__New_York), &Arc::default());
     let recent = || {
         let mut recent = Recent::new(step, Duration::from_secs(86_400 * KEPT_DAYS as u64));
         recent.append(&samples[samples.len() - KEPT_DAYS * 1_440..], until);
@@ -56,13 +57,13 @@ fn main() {
     let mut whole = Recent::new(step, Duration::from_secs(86_400 * DAYS.unsigned_abs()));
     whole.append(&samples, until);
     // One fit first, so that what its scratch memory leaves behind is not counted as a target's.
-    drop(tide.fit(whole.settled(), until));
+    drop(model.fit(whole.settled(), until));
 
     println!("{TARGETS} targets, {DAYS} days at {step} to learn from, {KEPT_DAYS} kept");
     let bare = per_target("peer: all slots as bare f64", |_| {
         samples.iter().map(|sample| sample.load.map_or(f64::NAN, Load::get)).collect::<Vec<_>>()
     });
-    let models = per_target("a fitted model", |_| tide.fit(whole.settled(), until));
+    let models = per_target("a fitted model", |_| model.fit(whole.settled(), until));
     let histories = per_target("history in memory between fits", |_| recent());
     black_box((bare, models, histories));
 }
