@@ -40,6 +40,9 @@ const DOUBT: f64 = 3.3;
 const SCATTER_DAYS: f64 = 20.0;
 const SCATTER_MINUTES: f64 = 60.0;
 
+/// So many times the scatter is the most that the square of one day's own counts for.
+const ONE_DAY_AT_MOST: f64 = 4.0;
+
 /// How far back a day of the same kind may lie: the holiday before the last one.
 const KIND_REACH_DAYS: i64 = 120;
 
@@ -112,7 +115,7 @@ pub(super) struct Memory<'a> {
 
 impl Memory<'_> {
     /// The usual demand of `slots`, by the likeness and the width that would have been right lately, and the first of them
-    /// that has two days it is like: what came before had to make do with one, or with days that it is less like.
+    /// that has a day it is like: what came before had to make do with days that it is less like.
     pub(super) fn usual(&self, slots: Range<Slot>) -> (Usual, Slot) {
         let (likeness, width) = self.choose();
         let (mut days, mut stand_ins) = (Days::default(), Days::default());
@@ -122,7 +125,7 @@ impl Memory<'_> {
         let mut scatter = Scatter::default();
         for slot in (slots.start.0..slots.end.0).map(Slot) {
             let found = self.of(slot, likeness, width, &mut days);
-            own_from = own_from.or_else(|| found.filter(|minute| minute.days >= 2.0).map(|_| slot));
+            own_from = own_from.or_else(|| found.map(|_| slot));
             // A minute that no day has is like the one before it.
             last = found
                 .or_else(|| self.of(slot, LIKE_NO_OTHER, width, &mut stand_ins))
@@ -218,14 +221,22 @@ impl Scatter {
     /// shrinkage (James & Stein, 1961), where σ² is that of its days and of the minutes before it together. Takes in its scatter.
     fn agreed(&mut self, minute: &Minute) -> f64 {
         let Minute { smooth, days, sum, squares } = *minute;
-        if days < 2.0 || smooth <= 0.0 {
+        if days < 1.0 || smooth <= 0.0 {
             return 0.0;
         }
         let mean = sum / days;
-        let apart = (squares - sum * mean).max(0.0);
+        let level = smooth * smooth;
+        // One day cannot tell its own from its scatter, so the minutes before say all; and it moves them by little.
+        let apart = if days > 1.0 { (squares - sum * mean).max(0.0) } else { 0.0 };
         let before = if self.minutes > 0.0 { SCATTER_DAYS } else { 0.0 };
-        let variance = (before * self.square * smooth * smooth + apart) / (before + days - 1.0);
-        let share = apart / (days - 1.0) / (smooth * smooth);
+        let known = before + days - 1.0;
+        let variance =
+            if known > 0.0 { (before * self.square * level + apart) / known } else { f64::INFINITY };
+        let share = match days {
+            days if days > 1.0 => apart / (days - 1.0) / level,
+            _ if self.minutes > 0.0 => (squares / level).min(ONE_DAY_AT_MOST * self.square),
+            _ => squares / level,
+        };
         self.minutes = (self.minutes + 1.0).min(SCATTER_MINUTES);
         self.square += (share - self.square) / self.minutes;
         let (chance, square) = (DOUBT * DOUBT * variance / days, mean * mean);
@@ -298,6 +309,12 @@ mod tests {
         assert!((agreed(&[calm, calm, &[400.0, 410.0]]) - 405.0).abs() < 5.0);
         assert!(agreed(&[calm, calm, &[12.0, 13.0]]).abs() < 1e-9, "two days agree by chance");
         assert!(agreed(&[calm, calm, &[400.0, -30.0, 10.0, -15.0]]).abs() < 1e-9, "one day is odd");
-        assert!(agreed(&[calm, calm, &[400.0]]).abs() < 1e-9, "one day agrees with nobody");
+        let (rise, fall): (&[f64], &[f64]) = (&[9.0], &[-11.0]);
+        assert!(
+            (agreed(&[rise, fall, rise, fall, &[400.0]]) - 400.0).abs() < 10.0,
+            "one day beside its quiet minutes"
+        );
+        assert!(agreed(&[rise, fall, rise, fall, &[25.0]]).abs() < 1e-9, "one day scatters");
+        assert!(agreed(&[&[400.0]]).abs() < 1e-9, "nothing is known of its scatter");
     }
 }
