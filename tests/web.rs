@@ -448,7 +448,7 @@ async fn what_stands_behind_a_forecast_has_a_page_for_each_target() {
     assert_eq!((&model["dataUntil"], &model["noModel"]), (&"2026-11-27T09:00:00Z".into(), &().into()));
     let history = serde_json::json!({
         "from": "2026-11-17T09:00:00Z", "to": "2026-11-27T09:00:00Z", "measuredSlots": 14_400,
-        "leftOutSlots": { "excluded": 30, "absurd": 0, "reset": 0, "spike": 0, "outage": 0, "slump": 0 },
+        "leftOutSlots": { "excluded": 30, "absurd": 0, "reset": 0, "spike": 0, "outage": 0, "surge": 0, "slump": 0 },
         "levelShifts": [],
     });
     assert_eq!(model["explanation"]["history"], history);
