@@ -18,7 +18,7 @@ use crate::forecast::nowcast::AGE;
 use crate::forecast::{Fitted, Known, Observation};
 use crate::guard::surge::{Surge, Watch};
 use crate::guard::{self, Applied, Freshness, Mode, Outlook, Rung, Situation, Standing};
-use crate::plan::{self, Beyond, Counts, EventNeed, Plan, Prospect, RENEWAL, Shortfall};
+use crate::plan::{self, Counts, EventNeed, Plan, Prospect, RENEWAL, Shortfall};
 use crate::series::Series;
 use crate::time::Timestamp;
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
@@ -85,10 +85,9 @@ pub struct State {
     newest_live: Vec<Option<Observation>>,
     /// What each demand was expected not to exceed, and whether it did.
     watches: Vec<Watch>,
-    /// What was said of each demand beyond the window, within the same minute.
-    beyond: Vec<Option<Beyond>>,
     /// What was found at the last look at the horizon. It is told and moves nothing.
     shortfall: Option<Shortfall>,
+    /// What declared events will need, by the same look.
     prospects: Arc<[Prospect]>,
     /// What was answered last.
     answered: Option<Replicas>,
@@ -170,11 +169,8 @@ pub fn answer(
         evidence.iter().zip(remembered).map(|(evidence, before)| newer(evidence.live, before)).collect();
     let watched = state.watches.iter().cloned().chain(std::iter::repeat_with(Watch::default));
     let (mut claims, mut standings, mut watches) = (Vec::new(), Vec::new(), Vec::new());
-    let mut beyond = state.beyond.clone();
-    beyond.resize(evidence.len(), None);
-    for (((evidence, live), watch), beyond) in evidence.iter().zip(&newest_live).zip(watched).zip(&mut beyond)
-    {
-        let (claim, standing, watch) = claim(now, evidence, *live, policy, &watch, beyond);
+    for ((evidence, live), watch) in evidence.iter().zip(&newest_live).zip(watched) {
+        let (claim, standing, watch) = claim(now, evidence, *live, policy, &watch);
         claims.push(claim);
         standings.push(standing);
         watches.push(watch);
@@ -195,7 +191,7 @@ pub fn answer(
     };
     let answered = decision.guarded.or(state.answered);
     let (shortfall, prospects) = (state.shortfall, Arc::clone(&state.prospects));
-    (decision, State { newest_live, watches, beyond, shortfall, prospects, answered, guard })
+    (decision, State { newest_live, watches, shortfall, prospects, answered, guard })
 }
 
 /// What will be missing of any demand, the largest shortfall, and what declared events will need.
@@ -231,7 +227,6 @@ fn claim<'a>(
     live: Option<Observation>,
     policy: &Policy,
     watch: &Watch,
-    beyond: &mut Option<Beyond>,
 ) -> (Claim, Standing<'a>, Watch) {
     let capacity = evidence.capacity;
     let observed = newest(evidence, live);
@@ -239,17 +234,16 @@ fn claim<'a>(
     let reactive_need = observed.map(|observation| Replicas::bearing(observation.load, capacity));
 
     let known = Known { settled: evidence.settled, origin: evidence.settled.end(), live };
-    let plan_at = |quantile, beyond: &mut Option<Beyond>| {
+    let plan_at = |quantile| {
         evidence.model.and_then(|model| {
-            let max = policy.guard.max;
-            plan::for_lead_time(now, model, &known, capacity, &policy.plan, quantile, max, beyond)
+            plan::for_lead_time(now, model, &known, capacity, &policy.plan, quantile, policy.guard.max)
         })
     };
     let raised = Quantile::P99.get().max(policy.plan.quantile.get());
-    let plan = plan_at(policy.plan.quantile, beyond);
+    let plan = plan_at(policy.plan.quantile);
     let plan_raised = match freshness {
         Freshness::Fresh => None,
-        Freshness::Stale => Quantile::try_new(raised).ok().and_then(|raised| plan_at(raised, &mut None)),
+        Freshness::Stale => Quantile::try_new(raised).ok().and_then(plan_at),
     };
 
     let event_need =

@@ -9,7 +9,6 @@
 //! This module refuses to know what is running: that a need may not be met in time, or must not fall yet, is
 //! [`crate::guard`]'s to say.
 
-mod beyond;
 mod growth;
 pub mod lead_time;
 mod prospect;
@@ -19,11 +18,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::forecast::{Cause, Components, EventFloor, Fitted, Known};
+use crate::forecast::{Cause, Components, EventFloor, Fitted, Forecast, Known};
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
-pub use beyond::Beyond;
 pub use growth::{Growth, SYNC, ScaleUp, ScaleUpPolicy, Select, Unit};
 pub use prospect::{Counts, Prospect};
 pub use shortfall::{Limit, Shortfall};
@@ -104,11 +102,8 @@ pub struct Climb {
 /// The plan at `now` for the window `(now, now + lead time + RENEWAL]`, read at `quantile`, with replicas that bear
 /// `capacity` each, in the unit of what is known. No climb leads above `max`.
 ///
-/// `beyond` is what the model said of later slots at the decision before, and then at this one.
-///
 /// `None` when the model cannot speak of the whole window: it was never fitted this far ahead, or what is known has
 /// become too old.
-#[expect(clippy::too_many_arguments, reason = "what is known, what is wanted, and what was said before")]
 pub fn for_lead_time(
     now: Timestamp,
     model: &dyn Fitted,
@@ -117,7 +112,6 @@ pub fn for_lead_time(
     options: &Options,
     quantile: Quantile,
     max: Replicas,
-    beyond: &mut Option<Beyond>,
 ) -> Option<Plan> {
     let until = now + options.lead_time + RENEWAL;
     let mut plan = next_minutes(until, model, known, quantile)
@@ -135,9 +129,9 @@ pub fn for_lead_time(
     let slots = step.slot_of(until).next()..step.slot_of(until + reach).next();
     if !reach.is_zero()
         && slots.start < slots.end
-        && let Some(rows) = Beyond::ask(beyond, now, model, known, quantile, slots)
+        && let Some(beyond) = model.forecast(known, slots, &[quantile])
     {
-        begin_climbs((until, step), rows, capacity, (&options.growth, max), &mut plan);
+        begin_climbs(until, &beyond, capacity, (&options.growth, max), &mut plan);
     }
     Some(plan)
 }
@@ -215,20 +209,21 @@ fn window(now: Timestamp, step: Step, options: &Options) -> Range<Slot> {
 /// Raises the plan to what must stand now for a peak beyond the window that ends at `until`: walked down from the last slot
 /// whose climb could have begun, one slot at a time.
 fn begin_climbs(
-    (until, step): (Timestamp, Step),
-    rows: impl DoubleEndedIterator<Item = (Slot, f64)>,
+    until: Timestamp,
+    beyond: &Forecast,
     capacity: LoadPerReplica,
     (growth, max): (&Growth, Replicas),
     plan: &mut Plan,
 ) {
+    let step = beyond.step();
     let mut needed = 0.0_f64;
     let mut top: Option<Climb> = None;
-    for (slot, load) in rows.rev() {
-        let own = Replicas::bearing(Load::saturating(load), capacity).min(max);
+    for row in beyond.rows().rev() {
+        let own = Replicas::bearing(Load::saturating(row.loads[0]), capacity).min(max);
         needed = growth.long_before(needed, step.duration());
         if f64::from(own.0) >= needed {
             needed = f64::from(own.0);
-            top = Some(Climb { at: step.end(slot), to: own });
+            top = Some(Climb { at: step.end(row.slot), to: own });
         }
     }
     // From the first slot beyond the window down to the window's end.

@@ -154,12 +154,11 @@ mod tests {
     fn a_ten_fold_sale_at_four_pods_a_minute_begins_its_climb_in_time_and_is_climbed() {
         let sale = Sale { at: NOW + 3600, to: 100.0 };
         let mut standing = 10.0_f64;
-        let (mut begun, mut beyond) = (None, None);
+        let mut begun = None;
         for sync in 0..240 {
             let then = NOW + 15 * sync;
             let plan = with_known(then, |now, known| {
-                for_lead_time(now, &sale, known, one(), &options(), Quantile::P95, Replicas(200), &mut beyond)
-                    .unwrap()
+                for_lead_time(now, &sale, known, one(), &options(), Quantile::P95, Replicas(200)).unwrap()
             });
             standing = options().growth.after(standing).min(f64::from(plan.replicas.0)).max(standing);
             if plan.climb.is_some() {
