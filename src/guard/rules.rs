@@ -182,7 +182,7 @@ fn declared_hold(situation: &Situation<'_>, trail: &mut Trail) {
 /// Never fewer than what is known to be needed now. What a demand needed last counts for as long as any number is
 /// answered, also when nothing else is known of that demand any more.
 ///
-/// What is needed by measurements that are fresh, if there are any.
+/// Gives what fresh measurements need, where there are any: what the calm may keep. A frozen floor is no scatter.
 fn floor(situation: &Situation<'_>, state: &State, trail: &mut Trail) -> Option<Replicas> {
     use Rung::{PlanOnly, Planned, ReactiveOnly, Unavailable};
     let mut needed = None;
