@@ -4,6 +4,7 @@
 //! this process                          Prometheus ◀── promtool, back-filled: targets × days at 1 min
 //!   exporter, scraped each 15 s ──────▶    ▲ one shared query
 //!   2,000 calls a second ─────────▶ tidetable serve
+//!   200 bare health checks a second, to a server of its own: the peer
 //! ```
 //!
 //! It says how long the start takes, what memory and CPU each process uses, how many queries a minute there are by the
@@ -11,7 +12,7 @@
 //!
 //!     cargo bench --bench scale -- --targets 1000 --days 60 --minutes 10
 //!
-//! `--serve-with PATH` measures another binary than the one that was built with this bench; `--keep FOLDER` keeps the
+//! `--archive` gives the targets an archive, as production would; `--serve-with PATH` measures another binary than the one that was built with this bench; `--keep FOLDER` keeps the
 //! back-filled history there and finds it there the next time.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
@@ -31,6 +32,8 @@ use std::time::{Duration, Instant};
 use tidetable::keda::pb::external_scaler_client::ExternalScalerClient;
 use tidetable::keda::pb::{GetMetricsRequest, ScaledObjectRef};
 use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 const MINUTE: i64 = 60;
 const DAY: i64 = 86_400;
@@ -46,6 +49,7 @@ struct Options {
     minutes: u64,
     serve_with: PathBuf,
     keep: Option<PathBuf>,
+    archive: bool,
 }
 
 fn options() -> Options {
@@ -55,6 +59,7 @@ fn options() -> Options {
         minutes: 10,
         serve_with: env!("CARGO_BIN_EXE_tidetable").into(),
         keep: None,
+        archive: false,
     };
     let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
     while let Some(word) = words.next() {
@@ -65,6 +70,7 @@ fn options() -> Options {
             "--minutes" => options.minutes = number() as u64,
             "--serve-with" => options.serve_with = words.next().expect("a path follows").into(),
             "--keep" => options.keep = Some(words.next().expect("a path follows").into()),
+            "--archive" => options.archive = true,
             other => panic!("{other} is not an option; see the head of bench/scale.rs"),
         }
     }
@@ -122,9 +128,8 @@ fn main() {
     report(&format!("every target planned after {took:.1} s, {asked} queries"), &[&scaler, &prometheus]);
 
     let (cpu, asked) = ((scaler.cpu_seconds(), prometheus.cpu_seconds()), queries(prometheus.address));
-    let calls = call(grpc, targets, Duration::from_secs(60 * minutes));
+    call(grpc, targets, Duration::from_secs(60 * minutes));
     let per_minute = |before: f64, after: f64| (after - before) / minutes as f64;
-    println!("{calls}");
     println!(
         "a minute: {:.1} queries, {:.2} s of CPU here, {:.2} s at prometheus",
         per_minute(asked, queries(prometheus.address)),
@@ -267,9 +272,14 @@ fn start_prometheus(tools: &Path, folder: &Path, exporter: SocketAddr) -> Proces
 /// The process, which knows its HTTP address, and where it answers KEDA.
 fn start_scaler(options: &Options, folder: &Path, prometheus: SocketAddr) -> (Process, SocketAddr) {
     let (grpc, address) = (free_address(), free_address());
+    let archive = if options.archive {
+        format!("history: {{ archive: 'file://{}', retention: 400d }}\n", folder.join("archive").display())
+    } else {
+        String::new()
+    };
     let mut config = format!(
         "server: {{ grpc: '{grpc}', http: '{address}' }}\nsources: {{ main: {{ prometheus: {{ url: 'http://{prometheus}' }} }} }}\n\
-         targets:\n"
+         {archive}targets:\n"
     );
     for target in 0..options.targets {
         write!(
@@ -308,14 +318,47 @@ fn queries(prometheus: SocketAddr) -> f64 {
     counts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
+/// How long calls of one kind took.
+#[derive(Default)]
+struct Tally {
+    took: Mutex<Vec<Duration>>,
+    refused: AtomicUsize,
+}
+
+impl Tally {
+    async fn count(self: Arc<Self>, call: impl Future<Output = Result<(), tonic::Status>>) {
+        let since = Instant::now();
+        match call.await {
+            Ok(()) => self.took.lock().unwrap().push(since.elapsed()),
+            Err(_) => drop(self.refused.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    fn report(&self, name: &str) {
+        let mut took = std::mem::take(&mut *self.took.lock().unwrap());
+        took.sort_unstable();
+        let at = |per_mille: usize| took[(took.len() - 1) * per_mille / 1_000];
+        println!(
+            "{name}: {} answered, {} refused: p50 {:.2?}, p99 {:.2?}, p99.9 {:.2?}, max {:.2?}",
+            took.len(),
+            self.refused.load(Ordering::Relaxed),
+            at(500),
+            at(990),
+            at(999),
+            at(1_000)
+        );
+    }
+}
+
 /// Calls `GetMetrics` of one target after the other at an even pace, whether or not earlier ones were answered.
-fn call(grpc: SocketAddr, targets: usize, duration: Duration) -> String {
+///
+/// Every tenth tick also checks a server that only says it is well: what the machine and gRPC cost at that moment.
+fn call(grpc: SocketAddr, targets: usize, duration: Duration) {
+    let peer = serve_health();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (metrics, checks) = (Arc::new(Tally::default()), Arc::new(Tally::default()));
     runtime.block_on(async {
-        let endpoint = Endpoint::from_shared(format!("http://{grpc}")).unwrap().tcp_nodelay(true);
-        let channel = endpoint.connect().await.unwrap();
-        let took = Arc::new(Mutex::new(Vec::with_capacity(2_000 * 60)));
-        let refused = Arc::new(AtomicUsize::new(0));
+        let (channel, peer) = (connect(grpc).await, connect(peer).await);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
         let began = Instant::now();
@@ -323,32 +366,39 @@ fn call(grpc: SocketAddr, targets: usize, duration: Duration) -> String {
         while began.elapsed() < duration {
             ticks.tick().await;
             for _ in 0..CALLS_PER_TICK {
-                let (channel, took, refused) = (channel.clone(), Arc::clone(&took), Arc::clone(&refused));
                 let name = format!("t{}", index % targets);
                 index += 1;
-                tokio::spawn(async move {
-                    let since = Instant::now();
-                    match get_metrics(channel, name).await {
-                        Ok(()) => took.lock().unwrap().push(since.elapsed()),
-                        Err(_) => drop(refused.fetch_add(1, Ordering::Relaxed)),
-                    }
-                });
+                tokio::spawn(Arc::clone(&metrics).count(get_metrics(channel.clone(), name)));
+            }
+            if index % (10 * CALLS_PER_TICK) == 0 {
+                tokio::spawn(Arc::clone(&checks).count(check(peer.clone())));
             }
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let mut took = std::mem::take(&mut *took.lock().unwrap());
-        took.sort_unstable();
-        let at = |per_mille: usize| took[(took.len() - 1) * per_mille / 1_000];
-        format!(
-            "{} calls, {} refused: p50 {:.2?}, p99 {:.2?}, p99.9 {:.2?}, max {:.2?}",
-            index,
-            refused.load(Ordering::Relaxed),
-            at(500),
-            at(990),
-            at(999),
-            at(1_000)
-        )
-    })
+    });
+    metrics.report("GetMetrics");
+    checks.report("a bare health check");
+}
+
+async fn connect(address: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap().tcp_nodelay(true);
+    endpoint.connect().await.unwrap()
+}
+
+/// A server that answers health checks and nothing else, on a thread of its own.
+fn serve_health() -> SocketAddr {
+    let address = free_address();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (_, service) = tonic_health::server::health_reporter();
+        runtime.block_on(tonic::transport::Server::builder().add_service(service).serve(address)).unwrap();
+    });
+    until("the peer listens", Duration::from_secs(10), || TcpStream::connect(address).is_ok());
+    address
+}
+
+async fn check(channel: Channel) -> Result<(), tonic::Status> {
+    HealthClient::new(channel).check(HealthCheckRequest::default()).await.map(drop)
 }
 
 async fn get_metrics(channel: Channel, name: String) -> Result<(), tonic::Status> {
