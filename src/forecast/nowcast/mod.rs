@@ -53,7 +53,7 @@ const HALF_LIFE_DAYS: f64 = 10.0;
 /// Below this share of the peak a minute is idle.
 const IDLE_SHARE: f64 = 0.01;
 
-/// The leads learned, in minutes from the newest to the one spoken of.
+/// The leads learned, in minutes from the newest to the one spoken of. What lies between two is said by both.
 const LEADS: [i64; 9] = [1, 2, 3, 4, 5, 6, 8, 11, 14];
 
 /// How much must be measured: two days to be alike, and one to see how much they are.
@@ -246,12 +246,16 @@ impl Nowcast {
         let (moment, ended) = self.moment(known)?;
         let spoken_of = epoch_seconds(until) - LAST_PART / 2;
         let seconds = spoken_of - ended;
-        let lead = self.lead(seconds)?;
+        let (around, share) = self.around(seconds)?;
         let usual = self.usual.mean(spoken_of - 60, spoken_of)?;
-        let point = dot(&lead.weights, &moment.candidates(usual));
+        let candidates = moment.candidates(usual);
+        let points = around.map(|lead| dot(&lead.weights, &candidates));
+        let between = |[short, long]: [f64; 2]| short + share * (long - short);
+        let point = between(points);
         let steepness = moment.steepness(usual, seconds as f64 / 60.0, self.floor);
         for (load, level) in loads.iter_mut().zip(levels) {
-            *load = Load::saturating(lead.spread.reach(point, steepness, level.get()));
+            let reach = |k: usize| around[k].spread.reach(points[k], steepness, level.get());
+            *load = Load::saturating(between([reach(0), reach(1)]));
         }
         Some(Peak {
             at: crate::time::from_epoch_seconds(spoken_of),
@@ -308,13 +312,16 @@ impl Nowcast {
         Some((Moment { newest, few, half_hour, day, before, minutes_since: 3.5 }, ended))
     }
 
-    /// The learned lead nearest to `seconds`; `None` beyond the last.
-    fn lead(&self, seconds: i64) -> Option<&Lead> {
-        let last = LEADS[LEADS.len() - 1];
-        if seconds <= 0 || seconds > (last + 1) * 60 {
+    /// The learned leads before and after `seconds`, and how far it is from the one to the other; `None` beyond the last.
+    fn around(&self, seconds: i64) -> Option<([&Lead; 2], f64)> {
+        let last = LEADS.len() - 1;
+        if seconds <= 0 || seconds > (LEADS[last] + 1) * 60 {
             return None;
         }
-        self.leads.iter().min_by_key(|lead| (lead.minutes * 60 - seconds).abs())
+        let after = LEADS.partition_point(|minutes| minutes * 60 < seconds).clamp(1, last);
+        let [short, long] = [&self.leads[after - 1], &self.leads[after]];
+        let share = (seconds - short.minutes * 60) as f64 / (60 * (long.minutes - short.minutes)) as f64;
+        Some(([short, long], share.clamp(0.0, 1.0)))
     }
 }
 
@@ -467,6 +474,36 @@ mod tests {
         assert!(said(&nowcast, &series, at("2026-06-10T12:00:15Z"), None).is_some());
         let cut = series.until(Step::MINUTE.slot_of(at("2026-06-10T11:40:30Z")));
         assert_eq!(said(&nowcast, &cut, at("2026-06-10T12:00:15Z"), None), None);
+    }
+
+    #[test]
+    fn between_two_leads_it_is_as_unsure_as_between_them() {
+        // A load that wanders: the further ahead, the less sure.
+        let mut series = Series::empty(Step::MINUTE, Slot(0));
+        let (mut load, mut mixed) = (500.0_f64, 88_172_645_463_325_252_u64);
+        for slot in (0..10 * DAY).map(Slot) {
+            mixed = mixed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            load *= 0.95 + 0.1 * (mixed >> 11) as f64 / (1_u64 << 53) as f64;
+            load = load.clamp(300.0, 900.0);
+            series.put(slot, Load::saturating(load));
+        }
+        let nowcast = fitted(&series, series.end());
+        let now = Step::MINUTE.end(series.end());
+        let known = Known {
+            settled: &series,
+            origin: series.end(),
+            live: Some(Observation { at: now, load: Load::saturating(600.0) }),
+        };
+        let high = |seconds: i64| {
+            let mut loads = [Load::ZERO];
+            let until = now + chrono::TimeDelta::seconds(seconds - AGE_SECONDS + LAST_PART / 2);
+            nowcast.peak(&known, until, &[Quantile::P95], &mut loads).unwrap();
+            loads[0].get()
+        };
+        let said: Vec<f64> = (60..=360).map(high).collect();
+        let steps = said.windows(2).map(|two| (two[1] - two[0]).abs());
+        let largest = steps.fold(0.0, f64::max);
+        assert!(largest < 0.005 * said[0], "{largest} of {} from one second to the next", said[0]);
     }
 
     #[test]
