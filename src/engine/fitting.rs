@@ -14,6 +14,10 @@ use crate::time::{Slot, Step, Timestamp};
 /// From the end of a fit's data being settled to its being in force on every replica: far longer than a fit takes.
 pub(super) const IN_FORCE_AFTER: Duration = Duration::from_secs(60);
 
+/// Targets that share a query refit at multiples of this: with a thousand of them that is some fourteen at a time, whose
+/// fits are over long before they are in force.
+const IN_STEP_EVERY: Duration = Duration::from_secs(300);
+
 /// How often a fit is tried while history is too short for one.
 const EVERY_WHILE_TOO_SHORT: Duration = Duration::from_secs(3600);
 
@@ -88,6 +92,13 @@ impl Cadence {
         Self { every, phase: self.phase % every, ..self }
     }
 
+    /// The same, but at one of the few instants that many targets refit at.
+    #[must_use]
+    pub(super) fn in_step(self) -> Self {
+        let apart = self.step.slots_in(IN_STEP_EVERY).max(1);
+        Self { phase: self.phase - self.phase % apart, ..self }
+    }
+
     /// The same, but every hour.
     pub(super) fn while_too_short(self) -> Self {
         let every = self.step.slots_in(EVERY_WHILE_TOO_SHORT).min(self.every);
@@ -143,6 +154,16 @@ mod tests {
             .map(|k| Cadence::of(&format!("target-{k}"), Step::MINUTE).origin(Slot(30_000_000)))
             .collect();
         assert!(origins.len() > 60, "{}", origins.len());
+    }
+
+    #[test]
+    fn targets_that_share_a_query_refit_together_a_few_at_a_time() {
+        let origin =
+            |k: u32| Cadence::of(&format!("target-{k}"), Step::MINUTE).in_step().origin(Slot(30_000_000));
+        let mut origins: Vec<Slot> = (0..1_000).map(origin).collect();
+        origins.sort_unstable();
+        let most = origins.chunk_by(|one, other| one == other).map(<[Slot]>::len).max().unwrap();
+        assert!((14..40).contains(&most), "{most}");
     }
 
     #[derive(Debug)]

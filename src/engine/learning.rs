@@ -71,6 +71,8 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
         forecasters: Forecasters,
     ) -> Self {
         let cadence = Cadence::of(&target.name, demand.step);
+        // What is read at the same time is read once for all who share the query.
+        let cadence = if demand.label.is_some() { cadence.in_step() } else { cadence };
         let forecaster = forecasters(&target.almanac);
         Self {
             target,
@@ -118,8 +120,10 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
         if self.under_way.is_none() && self.retry.is_none_or(|(then, _)| then <= at) {
             let origin = self.due(at);
             if self.outdated.is_some() || self.learned.is_none_or(|learned| learned < origin) {
-                self.under_way =
-                    Some((origin, AbortOnDropHandle::new(tokio::spawn(self.learn(origin, fits, metrics)))));
+                self.under_way = Some((
+                    origin,
+                    AbortOnDropHandle::new(tokio::spawn(self.learn(origin, at, (fits, metrics)))),
+                ));
             }
         }
         let Some((origin, mut learning)) = self.under_way.take() else { return };
@@ -160,16 +164,21 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
     fn learn(
         &self,
         origin: Slot,
-        fits: &FitPool,
-        metrics: &Metrics,
+        at: Timestamp,
+        (fits, metrics): (&FitPool, &Metrics),
     ) -> impl Future<Output = Outcome<S::Error>> + Send + use<S, A> {
         let (target, demand) = (Arc::clone(&self.target), Arc::clone(&self.demand));
         let (source, archive) = (Arc::clone(&self.source), self.archive.clone());
+        let is_first = self.learned.is_none();
         let (forecaster, fits, metrics) = (Arc::clone(&self.forecaster), fits.clone(), metrics.clone());
         async move {
             let step = demand.step;
             // From the start of a day on, for that is how an archive keeps it.
             let from = Day::of(step, origin.plus(-step.slots_in(demand.history))).slots(step).start;
+            if let Some(archive) = archive.as_deref().filter(|_| is_first && demand.label.is_some()) {
+                let means = (&fits, &metrics, at);
+                reading::fill(&*source, archive, (&target, &demand), from..origin, means).await;
+            }
             // Held from the first byte to the model: that bounds how many histories are in memory at once.
             let _seat = fits.seat(origin.since(from)).await;
             let read =

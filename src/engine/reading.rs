@@ -9,12 +9,16 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fitting::FitPool;
 use super::{Archive, Day, Demand, Kept, MetricSource, Metrics, Sample, Target};
 use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp};
 
 /// An archived day never changes, so it is kept only when what comes late has had this long to come.
 const KEEP_AFTER: Duration = Duration::from_secs(3600);
+
+/// So many days are read together with the rest of a history; there is one more each day.
+const FEW_DAYS: usize = 3;
 
 /// A history and what of it the archive does not have yet.
 #[derive(Debug)]
@@ -68,6 +72,42 @@ pub(super) async fn read<S: MetricSource, A: Archive>(
     Ok(Whole { history, unkept, archived: archived.len() })
 }
 
+/// Archives whole days that only the source has, one at a time, where there are more than [`FEW_DAYS`] of them.
+///
+/// Targets that share a query and start together go through the days in step, so that the server works through its weeks
+/// once for all of them, and a thousand targets have a day each in memory. What fails here is left to the reading that
+/// follows, which tells of it.
+pub(super) async fn fill<S: MetricSource, A: Archive>(
+    source: &S,
+    archive: &A,
+    (target, demand): (&Target, &Demand),
+    slots: Range<Slot>,
+    (fits, metrics, now): (&FitPool, &Metrics, Timestamp),
+) {
+    let step = demand.step;
+    let recalled = recall(archive, (target, demand), slots.clone(), metrics).await;
+    let archived: BTreeSet<Day> =
+        recalled.iter().map(|sample| Day::of(step, step.slot_of(sample.at))).collect();
+    drop(recalled);
+    let missing: Vec<Day> = settled_days(step, slots).filter(|day| !archived.contains(day)).collect();
+    if missing.len() <= FEW_DAYS {
+        return;
+    }
+    let mut written = 0;
+    for day in missing {
+        let slots = day.slots(step);
+        let _seat = fits.seat(slots.end.since(slots.start)).await;
+        let Ok(read) = source.range(demand, slots.start, slots.end).await else { break };
+        if read.degraded.is_some() {
+            break;
+        }
+        let kept = keep_day(archive, (target, demand), &series(step, slots, &read.measured), metrics).await;
+        let Some(kept) = kept else { break };
+        written += usize::from(kept == Kept::Written);
+    }
+    tidy(archive, (target, demand), written, (metrics, now)).await;
+}
+
 /// Keeps days in the archive, oldest first, and tidies it. What fails is told once and tried again after the next fit.
 pub(super) async fn keep<A: Archive>(
     archive: Arc<A>,
@@ -77,25 +117,43 @@ pub(super) async fn keep<A: Archive>(
     now: Timestamp,
     metrics: Metrics,
 ) {
-    let name = &*target.name;
     let mut written = 0;
     for day in &days {
-        match archive.keep(&target, &demand, day).await {
-            Ok(Kept::Written) => written += 1,
-            Ok(Kept::AlreadyThere | Kept::Unmeasured) => {}
-            Err(error) => {
-                metrics.archive_failed(name, "keep");
-                tracing::error!(target = name, %error, "days could not be archived; they are still at the source");
-                return;
-            }
-        }
+        let Some(kept) = keep_day(&*archive, (&target, &demand), day, &metrics).await else { return };
+        written += usize::from(kept == Kept::Written);
     }
+    tidy(&*archive, (&target, &demand), written, (&metrics, now)).await;
+}
+
+/// `None` when the day could not be kept, which has been told.
+async fn keep_day<A: Archive>(
+    archive: &A,
+    (target, demand): (&Target, &Demand),
+    day: &Series,
+    metrics: &Metrics,
+) -> Option<Kept> {
+    let kept = archive.keep(target, demand, day).await;
+    kept.inspect_err(|error| {
+        metrics.archive_failed(&target.name, "keep");
+        tracing::error!(target = %target.name, %error, "days could not be archived; they are still at the source");
+    })
+    .ok()
+}
+
+/// Tidies the archive when days were written.
+async fn tidy<A: Archive>(
+    archive: &A,
+    (target, demand): (&Target, &Demand),
+    written: usize,
+    (metrics, now): (&Metrics, Timestamp),
+) {
+    let name = &*target.name;
     if written == 0 {
         return;
     }
     tracing::info!(target = name, demand = &*demand.name, days = written, "archived");
-    match archive.tidy(&target, &demand, now).await {
-        Ok(tidied) => tell(name, &tidied.passed_over, &metrics),
+    match archive.tidy(target, demand, now).await {
+        Ok(tidied) => tell(name, &tidied.passed_over, metrics),
         Err(error) => {
             metrics.archive_failed(name, "tidy");
             tracing::error!(target = name, %error, "the archive could not be tidied");
@@ -148,13 +206,16 @@ pub fn without(step: Step, slots: &Range<Slot>, archived: &BTreeSet<Day>) -> Vec
 }
 
 fn unkept(history: &Series, slots: Range<Slot>, archived: &BTreeSet<Day>) -> Vec<Series> {
-    let step = history.step();
-    let settled_until = slots.end.plus(-step.slots_in(KEEP_AFTER));
-    Day::whole_within(step, slots.start..settled_until)
+    settled_days(history.step(), slots)
         .filter(|day| !archived.contains(day))
         .filter_map(|day| day.cut(history))
         .filter(|day| day.measured_count() > 0)
         .collect()
+}
+
+/// The days that lie within `slots` as a whole and are old enough to be kept.
+fn settled_days(step: Step, slots: Range<Slot>) -> impl Iterator<Item = Day> {
+    Day::whole_within(step, slots.start..slots.end.plus(-step.slots_in(KEEP_AFTER)))
 }
 
 /// The samples on their grid; every slot of `slots` that is not measured is masked.
