@@ -6,7 +6,7 @@ use std::path::Path;
 
 use insta::assert_snapshot;
 use tempfile::TempDir;
-use tidetable::calendar::{DayKind, Window};
+use tidetable::calendar::{DayKind, Window, WindowSource};
 use tidetable::config::{self, Config};
 use tidetable::time::Timestamp;
 
@@ -19,6 +19,7 @@ targets:
     capacity: { perReplica: 120 }
     replicas: { min: 3, max: 200 }
     timezone: America/New_York
+    labels: { team: payments, tier: front }
     calendars: [us-payroll-semi-monthly, nyse, us-fed]
   batch:
     scaledObject: payments/batch
@@ -26,6 +27,7 @@ targets:
     capacity: { perReplica: 120 }
     replicas: { min: 3, max: 200 }
     timezone: Asia/Kolkata
+    labels: { team: payments }
 ";
 
 /// A folder with a configuration and the files beside it.
@@ -90,6 +92,37 @@ fn a_target_hears_its_calendars_and_its_events() {
     assert_eq!(day("2026-11-26").name.as_deref(), Some("Thanksgiving"));
     assert_eq!(day("2026-11-27").kind, DayKind::HalfDay);
     assert_eq!(day("2026-11-28").kind, DayKind::Weekend);
+}
+
+#[test]
+fn an_event_that_is_meant_for_labels_moves_every_target_that_bears_them() {
+    let table = "name,at,labels,hold\nsmall sale,2026-11-27T10:00:00Z,tier=front team=payments,1h\n";
+    let calendar = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:audit\r\nDTSTART:20261127T110000Z\r\n\
+                    DURATION:PT1H\r\nX-TIDETABLE-LABELS:team=payments,tier=front\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    let sections = "\
+events:
+  - { name: launch, at: 2026-11-27T08:00:00Z, labels: { team: payments }, hold: 1h }
+  - { name: front only, at: 2026-11-27T09:00:00Z, labels: { tier: front }, hold: 1h }
+  - { name: front and batch, at: 2026-11-27T09:00:00Z, labels: { tier: front }, targets: [batch], hold: 1h }
+eventFiles:
+  - { file: sales.csv, targets: [batch] }
+  - { file: audits.ics }
+  - { file: mails.yaml, labels: { tier: front } }
+";
+    let mails = "- { name: mail, at: 2026-11-27T12:00:00Z, hold: 1h }\n";
+    let files = [("sales.csv", table), ("audits.ics", calendar), ("mails.yaml", mails)];
+    let config = load(&folder(sections, &files)).expect("a configuration");
+    let heard = |target: &str| -> Vec<String> {
+        let windows = windows(&config, target, "2026-11-27T08:00:00Z", "2026-11-27T13:00:00Z");
+        let events = windows.into_iter().filter(|window| window.source == WindowSource::Event);
+        events.map(|window| window.name.to_string()).collect()
+    };
+    assert_eq!(heard("api"), ["launch", "front and batch", "front only", "small sale", "audit", "mail"]);
+    assert_eq!(heard("batch"), ["launch", "front and batch"]);
+    assert_eq!(config.targets[0].labels["tier"], "front");
+
+    let typo = "events: [{ name: launch, at: 2026-11-27T08:00:00Z, labels: { team: paymnts } }]\n";
+    assert_snapshot!("labels_mistaken", complaints(typo, &[]));
 }
 
 #[test]

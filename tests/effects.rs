@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use proptest::prelude::*;
 use rayon::prelude::*;
-use tidetable::calendar::{Almanac, Calendar, Envelope, Event, Uplift};
+use tidetable::calendar::{self, Almanac, Calendar, Edge, Envelope, Event, Uplift};
 use tidetable::config::Library;
 use tidetable::decision::{Decision, Evidence, Policy, State, decide};
 use tidetable::forecast::{
@@ -262,6 +262,41 @@ fn with_no_occurrence_seen_the_forecast_is_what_was_declared() {
         .map(|row| 12.0 * row.loads[1])
         .fold(0.0, f64::max);
     assert!((floor.load.get() - most).abs() < 1e-6 * most, "{floor:?} for {most}");
+}
+
+#[test]
+fn on_the_days_that_the_clocks_change_a_launch_comes_at_its_wall_clock_time_and_once() {
+    // In the hour that is left out: its first instant after. In the hour that comes twice: the earlier of the two.
+    let launches =
+        [("2026-03-08T02:30:00", "2026-03-08T07:00:00Z"), ("2026-11-01T01:30:00", "2026-11-01T05:30:00Z")];
+    let step = minutes(5);
+    for (local, instant) in launches {
+        let begins = calendar::instant(local.parse().unwrap(), ZONE, Edge::Start);
+        assert_eq!(begins, at(instant));
+        let traffic = Traffic::new(Options::new(7, ZONE, begins.date_naive()));
+        // The forecast is made the evening before and reaches over the change.
+        let origin = step.slot_of(begins - TimeDelta::hours(8));
+        let history = recorded(&traffic, step, begins - TimeDelta::weeks(6)..step.start(origin));
+        let launch = event("launch", begins, [5, 45, 120], Some([2.0, 6.0, 12.0]));
+        let targets = origin..origin.plus(24 * 12);
+        let said = |almanac: Almanac| {
+            let model = fit(almanac, &history, origin);
+            forecast(model.as_ref(), &history, targets.clone())
+        };
+        let (plain, with) = (said(Almanac::none(ZONE)), said(Almanac::none(ZONE).with_events([launch])));
+        let (mut lifted, mut in_full) = (Vec::new(), 0);
+        for (plain, row) in plain.rows().zip(with.rows()) {
+            let times = row.loads[1] / plain.loads[1];
+            if times > 1.0 + 1e-9 {
+                lifted.push(step.start(row.slot));
+            }
+            in_full += u32::from((times - 6.0).abs() < 1e-6);
+        }
+        assert_eq!(lifted.first(), Some(&begins), "{local}");
+        assert!(*lifted.last().unwrap() < begins + TimeDelta::minutes(170), "{local}: {lifted:?}");
+        assert!(lifted.windows(2).all(|two| two[1] - two[0] == TimeDelta::minutes(5)), "once: {lifted:?}");
+        assert_eq!(in_full, 9, "{local}: 45 minutes in full");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use chrono_tz::Tz;
 use super::checker::Checker;
 use super::complaint::{Complaints, KeyPath};
 use super::event::{self, Announced, Context};
+use super::meant::Roster;
 use super::models::{Library, ModelFile, each, model_files, reference};
 use super::{event_file, models, raw};
 use crate::calendar::{Almanac, Calendar};
@@ -58,7 +59,7 @@ impl Calendars {
 /// What is checked against: the folder of the configuration, its targets, and where complaints about other files go.
 pub(super) struct Surroundings<'a> {
     pub(super) folder: &'a Path,
-    pub(super) targets: &'a [String],
+    pub(super) targets: &'a Roster,
     pub(super) others: &'a mut Complaints,
 }
 
@@ -175,12 +176,10 @@ fn from_file(
     checker: &mut Checker<'_>,
 ) -> Option<Vec<Announced>> {
     let profiles: Vec<String> = context.library.profiles().map(str::to_owned).collect();
-    let known = context.targets.unwrap_or_default();
-    let targets = each(raw.targets.as_ref(), &path.key("targets"), checker, |name, path, checker| {
-        reference(Some(name), known, "target", path, checker).ok()?
-    });
+    let meant =
+        context.targets.map(|roster| roster.meant(raw.targets.as_ref(), raw.labels.as_ref(), path, checker));
     let profile = reference(raw.profile.as_deref(), &profiles, "profile", &path.key("profile"), checker);
-    let mut sound = targets.is_some() && profile.is_ok();
+    let mut sound = meant.is_none_or(|meant| meant.is_some()) && profile.is_ok();
     if let Some(zone) = raw.timezone.as_deref() {
         sound &= models::values::timezone(zone, &path.key("timezone"), checker).is_some();
     }

@@ -5,7 +5,8 @@ use chrono_tz::Tz;
 
 use super::checker::Checker;
 use super::complaint::KeyPath;
-use super::models::{Complained, Library, each, reference, values};
+use super::meant::Roster;
+use super::models::{Complained, Library, reference, values};
 use super::raw;
 use crate::calendar::{Edge, Envelope, Event, YEARS, instant};
 use crate::time::Timestamp;
@@ -33,8 +34,8 @@ impl Announced {
 /// What an event may refer to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
-    /// The names of the configuration's targets; any name is taken when `None`.
-    pub(super) targets: Option<&'a [String]>,
+    /// The configuration's targets; every event is meant for all there are when `None`.
+    pub(super) targets: Option<&'a Roster>,
     /// Profiles.
     pub(super) library: &'a Library,
 }
@@ -51,10 +52,8 @@ pub(super) fn check(
         checker.complain(&path.key("name"), "is empty; events of one name are learned together");
     }
     let targets = match context.targets {
-        Some(known) => each(raw.targets.as_ref(), &path.key("targets"), checker, |name, path, checker| {
-            reference(Some(name), known, "target", path, checker).ok()?
-        }),
-        None => raw.targets.clone().or(Some(Vec::new())),
+        Some(roster) => roster.meant(raw.targets.as_ref(), raw.labels.as_ref(), path, checker),
+        None => Some(raw.targets.clone()),
     };
     let zone = match raw.timezone.as_deref() {
         Some(text) => values::timezone(text, &path.key("timezone"), checker).map(Some),
@@ -99,7 +98,7 @@ pub(super) fn check(
             cancelled: raw.cancelled.unwrap_or(false),
             cut_short: cut_short.ok()?,
         },
-        targets: targets.map(|targets| (!targets.is_empty()).then_some(targets))?,
+        targets: targets?,
     })
 }
 

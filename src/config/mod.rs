@@ -22,6 +22,7 @@ mod event;
 mod event_file;
 mod exclude;
 mod history;
+mod meant;
 mod models;
 mod nearest;
 mod node;
@@ -52,6 +53,7 @@ pub(crate) use target::is_object_name;
 
 use checker::Checker;
 use complaint::KeyPath;
+use meant::Roster;
 use node::Node;
 
 use crate::engine::Target;
@@ -174,8 +176,8 @@ fn check(
         .map(|(name, raw)| Some((name.clone(), source::check(raw, &sources_path.key(name), checker)?)))
         .collect();
     let targets_path = path.key("targets");
-    let names: Vec<String> = raw.targets.iter().flatten().map(|(name, _)| name.clone()).collect();
-    let mut around = calendars::Surroundings { folder, targets: &names, others };
+    let roster = raw.targets.as_ref().map(Roster::of).unwrap_or_default();
+    let mut around = calendars::Surroundings { folder, targets: &roster, others };
     let calendars = calendars::check(raw, &path, &mut around, checker);
     let targets: Vec<_> = raw
         .targets

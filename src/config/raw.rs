@@ -186,6 +186,9 @@ pub(super) struct Target {
     /// The one ScaledObject that may ask for this target, as namespace/name.
     #[schemars(required, example = &"payments/payments-api")]
     pub(super) scaled_object: Option<String>,
+    /// What it is called by beside its name, so that an event can be meant for all that are alike; none unless given.
+    #[schemars(example = &serde_json::json!({ "team": "payments" }))]
+    pub(super) labels: Option<BTreeMap<String, String>>,
     /// What is measured: one demand, or a list of which the one that needs the most replicas decides.
     #[schemars(required)]
     pub(super) demand: Option<Demands>,
@@ -290,9 +293,12 @@ pub(super) struct Event {
     /// What it is called; events of one name are learned together.
     #[schemars(required, example = &"phone launch")]
     pub(super) name: Option<String>,
-    /// The targets whose demand it moves; every target's unless given.
+    /// The targets whose demand it moves; every target's unless these or labels are given.
     #[schemars(extend("minItems" = 1))]
     pub(super) targets: Option<Vec<String>>,
+    /// It moves every target that bears all of these, beside those that are named.
+    #[schemars(extend("minProperties" = 1), example = &serde_json::json!({ "team": "payments" }))]
+    pub(super) labels: Option<BTreeMap<String, String>>,
     /// When it begins: a local time of its timezone, or an instant.
     #[schemars(required, example = &"2026-11-27T11:00:00", example = &"2026-11-27T05:30:00Z")]
     pub(super) at: Option<String>,
@@ -340,9 +346,12 @@ pub(super) struct EventFile {
     /// The file: an iCalendar (.ics), a table (.csv) or a list as under events (.yaml).
     #[schemars(required, example = &"/etc/tidetable/launches.ics")]
     pub(super) file: Option<String>,
-    /// The targets whose demand its events move, where they do not say so; every target's unless given.
+    /// The targets whose demand its events move, where they do not say so; every target's unless these or labels are given.
     #[schemars(extend("minItems" = 1))]
     pub(super) targets: Option<Vec<String>>,
+    /// Its events move every target that bears all of these, where they do not say so.
+    #[schemars(extend("minProperties" = 1), example = &serde_json::json!({ "team": "payments" }))]
+    pub(super) labels: Option<BTreeMap<String, String>>,
     /// The zone of local times that do not say theirs.
     #[schemars(example = &"Europe/London")]
     pub(super) timezone: Option<String>,

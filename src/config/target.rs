@@ -106,6 +106,7 @@ pub(super) fn check(
     };
     Some(Target {
         name: Arc::from(name),
+        labels: raw.labels.clone().unwrap_or_default(),
         scaled_object: scaled_object?,
         demands: demands?,
         timezone: timezone?,
@@ -223,6 +224,7 @@ fn quantile(raw: &raw::Objective, path: &KeyPath, checker: &mut Checker<'_>) -> 
 /// The target as the file would write it, with nothing left out.
 pub(super) fn to_raw(target: &Target) -> raw::Target {
     let Target {
+        labels,
         scaled_object,
         demands,
         timezone,
@@ -238,6 +240,7 @@ pub(super) fn to_raw(target: &Target) -> raw::Target {
     let calendars: Vec<_> = almanac.calendars().iter().map(|calendar| calendar.name.to_string()).collect();
     raw::Target {
         scaled_object: Some(scaled_object.to_string()),
+        labels: (!labels.is_empty()).then(|| labels.clone()),
         demand: Some(demand),
         capacity,
         replicas: Some(raw::Replicas { min: Some(guard.min.0), max: Some(guard.max.0) }),

@@ -1,5 +1,6 @@
 //! What a worker works for: a target with its demand, its owner and its policy.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,6 +84,8 @@ pub struct Label {
 pub struct Target {
     /// Its name, which trigger metadata carry.
     pub name: Arc<str>,
+    /// What it is called by beside its name.
+    pub labels: BTreeMap<String, String>,
     /// Who may ask for it.
     pub scaled_object: ScaledObject,
     /// What is measured: at least one demand. The one that needs the most replicas decides.

@@ -174,6 +174,7 @@ pub(super) mod tests {
         let (namespace, object) = scaled_object.split_once('/').unwrap();
         Target {
             name: name.into(),
+            labels: std::collections::BTreeMap::default(),
             scaled_object: ScaledObject { namespace: namespace.into(), name: object.into() },
             demands: vec![Demand {
                 name: "demand".into(),

@@ -143,6 +143,7 @@ impl DecisionLog for Log {
 pub(crate) fn target(mode: Mode) -> Arc<Target> {
     Arc::new(Target {
         name: "payments-api".into(),
+        labels: std::collections::BTreeMap::default(),
         scaled_object: ScaledObject { namespace: "payments".into(), name: "payments-api".into() },
         demands: vec![Demand {
             name: "demand".into(),

@@ -28,6 +28,7 @@ pub(crate) fn seconds(count: u64) -> Duration {
 pub(crate) fn target(name: &str) -> Arc<Target> {
     Arc::new(Target {
         name: name.into(),
+        labels: std::collections::BTreeMap::default(),
         scaled_object: ScaledObject { namespace: "payments".into(), name: name.into() },
         demands: vec![Demand {
             name: "demand".into(),

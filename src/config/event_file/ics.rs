@@ -12,7 +12,7 @@ use super::super::complaint::{Complaint, KeyPath, Place};
 use super::super::models::Library;
 use super::super::node::{Entry, Kind, Node};
 use super::super::raw;
-use super::recurring;
+use super::{labels, recurring};
 
 /// One property of an event, unfolded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,6 +238,10 @@ fn common(
             "X-TIDETABLE-TARGETS" => {
                 let names = property.content.split(',').map(|name| node(property.line, text(name.trim())));
                 entries.push(entry(property.line, "targets", Kind::List(names.collect())));
+            }
+            "X-TIDETABLE-LABELS" => {
+                let place = Place { line: property.line, column: 1 };
+                entries.push(entry(property.line, "labels", labels(property.content.split(','), place)));
             }
             _ => {}
         }

@@ -8,9 +8,9 @@ mod recurring;
 mod table;
 
 use super::checker::Checker;
-use super::complaint::{Complaint, Complaints, KeyPath};
+use super::complaint::{Complaint, Complaints, KeyPath, Place};
 use super::event::{self, Announced, Context};
-use super::node::{Kind, Node};
+use super::node::{Entry, Kind, Node};
 use super::{raw, schema, shape};
 
 /// The events of a file's text; its format follows from the ending of its name.
@@ -65,9 +65,24 @@ fn the_first_of(mut complaints: Vec<Complaint>) -> Vec<Complaint> {
     complaints
 }
 
+/// The mapping of labels that are written `key=content`. What is no label becomes one without content, which no target bears.
+fn labels<'a>(written: impl Iterator<Item = &'a str>, place: Place) -> Kind {
+    let label = |text: &str| {
+        let (key, content) = text.split_once('=').unwrap_or((text, ""));
+        let node = Node { place: Some(place), kind: Kind::Text(content.trim().to_owned()) };
+        Entry { key: key.trim().to_owned(), key_place: Some(place), node }
+    };
+    Kind::Mapping(written.map(label).collect())
+}
+
 fn with_defaults(event: raw::Event, defaults: &raw::EventFile) -> raw::Event {
+    let (targets, labels) = match (event.targets, event.labels) {
+        (None, None) => (defaults.targets.clone(), defaults.labels.clone()),
+        own => own,
+    };
     raw::Event {
-        targets: event.targets.or_else(|| defaults.targets.clone()),
+        targets,
+        labels,
         timezone: event.timezone.or_else(|| defaults.timezone.clone()),
         profile: event.profile.or_else(|| defaults.profile.clone()),
         ..event

@@ -1,18 +1,20 @@
 //! Events as a table: a line each, columns named like the keys of an event.
 //!
-//! `expected`, `lower` and `upper` are columns of their own, `targets` are separated by blanks, and an empty cell is a key
+//! `expected`, `lower` and `upper` are columns of their own, `targets` and `labels` (`team=payments`) are separated by blanks, and an empty cell is a key
 //! that is not given.
 
 use super::super::complaint::{Complaint, KeyPath, Place};
 use super::super::nearest::nearest;
 use super::super::node::{Entry, Kind, Node};
+use super::labels;
 
 /// The columns a table may have, in any order.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "name",
     "at",
     "timezone",
     "targets",
+    "labels",
     "profile",
     "expected",
     "lower",
@@ -66,6 +68,7 @@ fn event(header: &csv::StringRecord, record: &csv::StringRecord, place: Place) -
                 let names = cell.split_whitespace().map(|name| node(Kind::Text(name.to_owned())));
                 entries.push(entry(column, node(Kind::List(names.collect()))));
             }
+            "labels" => entries.push(entry("labels", node(labels(cell.split_whitespace(), place)))),
             _ => entries.push(entry(column, node(Kind::Text(cell.to_owned())))),
         }
     }
