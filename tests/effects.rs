@@ -139,10 +139,6 @@ impl Recovered {
 /// What is off by more than this is missed.
 const NEAR: f64 = 0.15;
 
-/// One in twenty may be missed, by this at most: what eight mornings have in common is known to some percent of demand,
-/// which is three times as many of an uplift of a half.
-const FAR: f64 = 0.2;
-
 #[test]
 fn after_six_occurrences_effects_are_recovered_within_15_percent_whichever_fridays_are_pay_days() {
     let step = minutes(5);
@@ -168,7 +164,7 @@ fn after_six_occurrences_effects_are_recovered_within_15_percent_whichever_frida
     let found: Vec<(f64, String)> = found.collect();
     let missed: Vec<_> = found.iter().filter(|(off, _)| *off >= NEAR).collect();
     assert_eq!(found.len(), 60);
-    assert!(20 * missed.len() <= found.len() && missed.iter().all(|(off, _)| *off < FAR), "{missed:#?}");
+    assert!(missed.is_empty(), "{missed:#?}");
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! A late moment in words: what was asked for one lead time before, why no more, and what came instead.
 
+use chrono_tz::Tz;
+
 use super::summary::Explained;
 use crate::simulate::backtest::LateMoment;
 use crate::units::Replicas;
 
-/// What there is to say about a moment: causes first, then what the decision had before it.
-pub(super) fn why(moment: &LateMoment, explained: Option<&Explained>, max: Replicas) -> String {
+/// What there is to say about a moment: causes first, then what the decision had before it; by the wall clock of `zone`.
+pub(super) fn why(moment: &LateMoment, explained: Option<&Explained>, max: Replicas, zone: Tz) -> String {
     let Some(decision) = explained else {
         return "The comparison had only just begun: nothing was decided one lead time before.".to_owned();
     };
-    let at = decision.at.format("%H:%M:%S UTC");
+    let at = decision.at.with_timezone(&zone).format("%H:%M:%S %Z");
     let Some(guarded) = decision.guarded else {
         return format!(
             "One lead time before, at {at}, there was neither a fresh measurement nor a plan, so nothing was answered."

@@ -9,7 +9,6 @@ use super::subject::Subject;
 use crate::decision::Decision;
 use crate::simulate::backtest::{Contender, LateMoment, Outcome, Point, Score, Who};
 use crate::time::Timestamp;
-use crate::units::Replicas;
 
 /// The version of the keys.
 const FORMAT: u32 = 1;
@@ -217,7 +216,7 @@ impl Summary {
                 unfit: outcome.unfit,
             },
             frontier: outcome.frontier.iter().map(|point| frontier(point, bill(&point.score))).collect(),
-            worst: outcome.worst.iter().map(|it| Moment::of(it, subject.conditions.max)).collect(),
+            worst: outcome.worst.iter().map(|it| Moment::of(it, subject)).collect(),
         }
     }
 
@@ -275,7 +274,7 @@ fn frontier(point: &Point, bill: Bill) -> FrontierPoint {
 }
 
 impl Moment {
-    fn of(moment: &LateMoment, max: Replicas) -> Self {
+    fn of(moment: &LateMoment, subject: &Subject) -> Self {
         let decision = moment.decision.as_ref().map(Explained::of);
         Self {
             from: moment.from,
@@ -284,7 +283,7 @@ impl Moment {
             worst_at: moment.worst_at,
             needed: moment.needed.0,
             ready: moment.ready.0,
-            why: explain::why(moment, decision.as_ref(), max),
+            why: explain::why(moment, decision.as_ref(), subject.conditions.max, subject.zone),
             decision,
         }
     }

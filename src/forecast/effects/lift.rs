@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rᵢ(b) = ln (Σ y + c) / (Σ u + c)      occurrence i, bin b of the offset from its instant; u: the usual demand there
-//! m(b)   = Σ wᵢ rᵢ(b) / Σ wᵢ            wᵢ = 0.85^(occurrences since)
+//! m(b)   = Σ wᵢ rᵢ(b) / Σ wᵢ            wᵢ = 0.95^(occurrences since)
 //! μ(t)   = (K p(t) + W(b) m(b)) / (K + W(b))      p: declared, W = Σ wᵢ
 //! K      = s² / s_p², within 1/20 … 1/5           s: the spread from one occurrence to the next, s_p: that of p
 //! ```
@@ -17,10 +17,11 @@ use super::reach::Reach;
 use crate::calendar::Window;
 use crate::time::Timestamp;
 
-/// What an occurrence counts for each one that came after it.
-const RECENCY: f64 = 0.85;
+/// What an occurrence counts for each one that came after it. What a pay day does to demand changes over years, and how busy the
+/// day around one was is known to a tenth: the more of them are believed alike, the better.
+const RECENCY: f64 = 0.95;
 
-/// Older ones would count for less than a tenth.
+/// Older ones are forgotten.
 pub(super) const OCCURRENCES: usize = 16;
 
 /// A declaration counts for so many occurrences at first,
