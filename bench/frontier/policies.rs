@@ -163,7 +163,7 @@ fn say(world: &World, lead: u64) -> Said {
                     .and_then(|model| model.peak(&known, moment.at + window, &levels, &mut loads));
                 match peak {
                     Some(peak) => {
-                        if let Some(came) = world.load.mean_rate(peak.at, 60) {
+                        if let Some(came) = world.rate(peak.at, 60) {
                             coverage.add(
                                 peak.point.get() >= model.as_ref().map_or(0.0, Nowcast::idle_below),
                                 came,

@@ -15,6 +15,10 @@ pub(crate) const PEAK_REPLICAS: f64 = 40.0;
 /// The seed of the wander.
 const SEED: u64 = 7;
 
+/// The recording's bins begin so much before the collector's minutes, for no collector begins with them. The wander keeps each
+/// bin's sum, so minutes that are bins are calmer than any that a decision sees between them; what is learned from would be.
+const BINS_AHEAD_SECONDS: i64 = 15;
+
 /// From a payment to its being in an answer, and the range of the rate.
 const AGE_SECONDS: i64 = 30;
 const WINDOW_SECONDS: i64 = 60;
@@ -34,7 +38,7 @@ pub(crate) struct Moment {
 /// A recording, ready to be scaled for.
 pub(crate) struct World {
     pub(crate) name: String,
-    pub(crate) load: FineLoad,
+    load: FineLoad,
     pub(crate) minutes: Series,
     pub(crate) moments: Vec<Moment>,
     pub(crate) capacity: LoadPerReplica,
@@ -44,17 +48,18 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn of(trace: &Trace) -> Self {
         let load = FineLoad::of(&trace.recorded, Within::Wandering { seed: SEED });
+        let rate = |until, seconds| rate(&load, until, seconds);
         let until = trace.test_start + TimeDelta::days(trace.test_days);
         let syncs = trace.test_days * 86_400 / 15;
         let instants = (0..syncs).map(|k| trace.test_start + TimeDelta::seconds(15 * k));
-        let peak = instants.clone().filter_map(|at| load.mean_rate(at, 60)).fold(0.0, f64::max);
+        let peak = instants.clone().filter_map(|at| rate(at, 60)).fold(0.0, f64::max);
         let capacity =
             LoadPerReplica::try_new(peak / PEAK_REPLICAS).expect("a trace with load in its test span");
 
         let first = Step::MINUTE.slot_of(trace.recorded.step().start(trace.recorded.first())).next();
         let mut minutes = Series::empty(Step::MINUTE, first);
         for slot in (first.0..Step::MINUTE.slot_of(until).0).map(tidetable::time::Slot) {
-            match load.mean_rate(Step::MINUTE.end(slot), 60) {
+            match rate(Step::MINUTE.end(slot), 60) {
                 Some(rate) => minutes.put(slot, Load::saturating(rate)),
                 None => minutes.mask(slot),
             }
@@ -63,18 +68,23 @@ impl World {
         let moments = instants
             .map(|at| Moment {
                 at,
-                needed: load
-                    .mean_rate(at, 60)
-                    .map(|rate| Replicas::bearing(Load::saturating(rate), capacity)),
-                seen: load
-                    .mean_rate(at - TimeDelta::seconds(AGE_SECONDS), WINDOW_SECONDS)
-                    .map(Load::saturating),
+                needed: rate(at, 60).map(|rate| Replicas::bearing(Load::saturating(rate), capacity)),
+                seen: rate(at - TimeDelta::seconds(AGE_SECONDS), WINDOW_SECONDS).map(Load::saturating),
                 in_ramp: in_ramp(at, trace, ramps),
             })
             .collect();
         let almanac = Almanac::none(trace.zone);
         Self { name: trace.name.clone(), load, minutes, moments, capacity, almanac }
     }
+
+    /// The mean rate of the so many seconds until an instant; `None` in a hole.
+    pub(crate) fn rate(&self, until: Timestamp, seconds: i64) -> Option<f64> {
+        rate(&self.load, until, seconds)
+    }
+}
+
+fn rate(load: &FineLoad, until: Timestamp, seconds: i64) -> Option<f64> {
+    load.mean_rate(until + TimeDelta::seconds(BINS_AHEAD_SECONDS), seconds)
 }
 
 /// Local minutes of the day in which a trace is known to rise fast, on working days: what is judged apart. Nothing but the

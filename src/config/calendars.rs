@@ -179,7 +179,7 @@ fn from_file(
     let meant =
         context.targets.map(|roster| roster.meant(raw.targets.as_ref(), raw.labels.as_ref(), path, checker));
     let profile = reference(raw.profile.as_deref(), &profiles, "profile", &path.key("profile"), checker);
-    let mut sound = meant.is_none_or(|meant| meant.is_some()) && profile.is_ok();
+    let mut sound = meant.is_none_or(|meant| meant.is_ok()) && profile.is_ok();
     if let Some(zone) = raw.timezone.as_deref() {
         sound &= models::values::timezone(zone, &path.key("timezone"), checker).is_some();
     }

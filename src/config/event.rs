@@ -53,7 +53,7 @@ pub(super) fn check(
     }
     let targets = match context.targets {
         Some(roster) => roster.meant(raw.targets.as_ref(), raw.labels.as_ref(), path, checker),
-        None => Some(raw.targets.clone()),
+        None => Ok(raw.targets.clone()),
     };
     let zone = match raw.timezone.as_deref() {
         Some(text) => values::timezone(text, &path.key("timezone"), checker).map(Some),
@@ -98,7 +98,7 @@ pub(super) fn check(
             cancelled: raw.cancelled.unwrap_or(false),
             cut_short: cut_short.ok()?,
         },
-        targets: targets?,
+        targets: targets.ok()?,
     })
 }
 

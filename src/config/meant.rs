@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::checker::Checker;
 use super::complaint::KeyPath;
-use super::models::{each, reference};
+use super::models::{Complained, each, reference};
 use super::raw;
 
 /// What a target is called by beside its name.
@@ -23,15 +23,14 @@ impl Roster {
         Self { names: targets.keys().cloned().collect(), labels: labels.collect() }
     }
 
-    /// The names of the targets that are meant, every target when `None`. The outer `None` only when something was
-    /// complained of.
+    /// The names of the targets that are meant, every target when `None`.
     pub(super) fn meant(
         &self,
         targets: Option<&Vec<String>>,
         labels: Option<&Labels>,
         path: &KeyPath,
         checker: &mut Checker<'_>,
-    ) -> Option<Option<Vec<String>>> {
+    ) -> Result<Option<Vec<String>>, Complained> {
         let named = each(targets, &path.key("targets"), checker, |name, path, checker| {
             reference(Some(name), &self.names, "target", path, checker).ok()?
         });
@@ -39,9 +38,9 @@ impl Roster {
             Some(labels) => self.labelled(labels, &path.key("labels"), checker),
             None => Some(Vec::new()),
         };
-        let (mut meant, labelled) = (named?, labelled?);
+        let (mut meant, labelled) = (named.ok_or(Complained)?, labelled.ok_or(Complained)?);
         meant.extend(labelled);
-        Some((targets.is_some() || labels.is_some()).then_some(meant))
+        Ok((targets.is_some() || labels.is_some()).then_some(meant))
     }
 
     fn labelled(&self, labels: &Labels, path: &KeyPath, checker: &mut Checker<'_>) -> Option<Vec<String>> {

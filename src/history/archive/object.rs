@@ -286,6 +286,7 @@ pub(super) fn test_target() -> Target {
     let minutes = |count: u64| Duration::from_secs(count * 60);
     Target {
         name: "payments-api".into(),
+        labels: std::collections::BTreeMap::default(),
         scaled_object: engine::ScaledObject { namespace: "payments".into(), name: "payments-api".into() },
         demands: vec![Demand {
             name: "demand".into(),
