@@ -108,10 +108,12 @@ fn at_one_day(
     let (first, last) = (day[0].1, day[day.len() - 1].1);
     let fit_by = step.slot_of(first - TimeDelta::hours(1)).0.div_euclid(CADENCE) * CADENCE;
     let slots = fit_by - HISTORY_DAYS * 1440..step.slot_of(last + TimeDelta::minutes(30)).0;
-    let load = |slot: i64| Load::saturating(traffic.mean_rate(step.end(Slot(slot)), 60));
-    let points: Vec<(Slot, Load)> = slots.map(|slot| (Slot(slot), load(slot))).collect();
-    let recorded = Series::from_points(step, &points).expect("a grid");
-    let fine = FineLoad::of(&recorded, Within::Wandering { seed: 7 });
+    let recorded = recorded(traffic, step, slots);
+    // The same payments by the quarter minute, which is how they come.
+    let quarter = Step::try_new(Duration::from_secs(15)).expect("a step");
+    let quarters =
+        quarter.slot_of(first - TimeDelta::hours(1)).0..quarter.slot_of(last + TimeDelta::minutes(30)).0;
+    let fine = FineLoad::of(&self::recorded(traffic, quarter, quarters), Within::Smooth);
     let fit = forecaster(almanac, &Arc::default()).fit(&recorded.until(Slot(fit_by)), Slot(fit_by));
     let model: Arc<dyn Fitted> = Arc::from(fit.expect("eight weeks are enough"));
     let at_one = |(_, at, kind, minutes): &(NaiveDate, Timestamp, &'static str, i64)| {
@@ -119,6 +121,12 @@ fn at_one_day(
         at_one_instant((&recorded, &fine), &model, quantile, (kind, *at), span)
     };
     day.iter().map(at_one).collect()
+}
+
+fn recorded(traffic: &Traffic, step: Step, slots: Range<i64>) -> Series {
+    let load = |slot: Slot| Load::saturating(traffic.mean_rate(step.end(slot), step.seconds()));
+    let points: Vec<(Slot, Load)> = slots.map(Slot).map(|slot| (slot, load(slot))).collect();
+    Series::from_points(step, &points).expect("a grid")
 }
 
 fn at_one_instant(
