@@ -85,10 +85,11 @@ pub(super) async fn fill<S: MetricSource, A: Archive>(
     (fits, metrics, now): (&FitPool, &Metrics, Timestamp),
 ) {
     let step = demand.step;
-    let recalled = recall(archive, (target, demand), slots.clone(), metrics).await;
-    let archived: BTreeSet<Day> =
-        recalled.iter().map(|sample| Day::of(step, step.slot_of(sample.at))).collect();
-    drop(recalled);
+    let archived: BTreeSet<Day> = {
+        let _seat = fits.seat(slots.end.since(slots.start)).await;
+        let recalled = recall(archive, (target, demand), slots.clone(), metrics).await;
+        recalled.iter().map(|sample| Day::of(step, step.slot_of(sample.at))).collect()
+    };
     let missing: Vec<Day> = settled_days(step, slots).filter(|day| !archived.contains(day)).collect();
     if missing.len() <= FEW_DAYS {
         return;
