@@ -27,7 +27,7 @@ use self::blend::{Lessons, dot};
 use self::moment::{CANDIDATES, Moment, Seen};
 use self::spread::{Miss, Spread};
 use self::sums::Sums;
-use self::usual::{Memory, Usual};
+use self::usual::{Memory, Minutes, Usual};
 use super::{
     Blend, Error, Explanation, Fitted, Forecast, Forecaster, Known, Part, Peak, Refusal, Shares, Unfit,
 };
@@ -166,7 +166,7 @@ fn why_not(history: &Series, origin: Slot) -> Unfit {
 #[derive(Debug)]
 pub struct Nowcast {
     learned_from: Range<Timestamp>,
-    usual: Usual,
+    usual: Minutes,
     /// One per cent of the peak.
     floor: f64,
     leads: Vec<Lead>,

@@ -54,7 +54,7 @@ const CHOOSE_EVERY: usize = 7;
 /// Minutes of a day.
 const DAY: i64 = 1440;
 
-/// The usual demand over a run of minutes, as running sums.
+/// The usual demand over a run of minutes, as running sums: for a fit, which asks for the means of whole days.
 #[derive(Debug, Clone)]
 pub(super) struct Usual {
     first: Slot,
@@ -62,13 +62,7 @@ pub(super) struct Usual {
 }
 
 impl Usual {
-    /// Mean usual demand between two instants, in seconds since the epoch; `None` outside the run.
-    pub(super) fn mean(&self, from: i64, until: i64) -> Option<f64> {
-        let (low, high) = (self.before(from)?, self.before(until)?);
-        (until > from).then(|| ((high - low) * 60.0 / (until - from) as f64).max(0.0))
-    }
-
-    /// Mean usual demand of some slots.
+    /// Mean usual demand of some slots; `None` outside the run.
     pub(super) fn over(&self, slots: Range<Slot>) -> Option<f64> {
         let index = |slot: Slot| usize::try_from(slot.since(self.first)).ok();
         let (low, high) = (*self.before.get(index(slots.start)?)?, *self.before.get(index(slots.end)?)?);
@@ -76,31 +70,55 @@ impl Usual {
         (count > 0).then(|| ((high - low) / count as f64).max(0.0))
     }
 
-    fn before(&self, seconds: i64) -> Option<f64> {
-        let into = seconds - self.first.0 * 60;
-        let index = usize::try_from(into.div_euclid(60)).ok()?;
-        let (here, over) = (*self.before.get(index)?, into.rem_euclid(60));
-        if over == 0 {
-            return Some(here);
+    /// What is kept of it between fits: the minutes from `first` on.
+    pub(super) fn from(&self, first: Slot) -> Minutes {
+        let skipped = usize::try_from(first.since(self.first)).unwrap_or(0).min(self.before.len() - 1);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "seven digits of what is usual are more than enough"
+        )]
+        let minutes = self.before[skipped..].windows(2).map(|sums| (sums[1] - sums[0]).max(0.0) as f32);
+        Minutes { first: self.first.plus(i64::try_from(skipped).unwrap_or(0)), loads: minutes.collect() }
+    }
+}
+
+/// The usual demand of each minute of a run, in half the space: of what is kept of a fit this was a tenth.
+#[derive(Debug, Clone)]
+pub(super) struct Minutes {
+    first: Slot,
+    loads: Box<[f32]>,
+}
+
+impl Minutes {
+    /// Mean usual demand between two instants, in seconds since the epoch; `None` outside the run, or when they are in
+    /// no order. Costs a look at each minute that they touch.
+    pub(super) fn mean(&self, from: i64, until: i64) -> Option<f64> {
+        let begin = self.first.0 * 60;
+        let (from, until) = (from - begin, until - begin);
+        if from < 0 || until <= from {
+            return None;
         }
-        let next = *self.before.get(index + 1)?;
-        Some(here + (next - here) * over as f64 / 60.0)
+        let index = |seconds: i64| usize::try_from(seconds).ok();
+        let (first, last) = (index(from / 60)?, index((until - 1) / 60)?);
+        if first == last {
+            return self.loads.get(first).copied().map(f64::from);
+        }
+        let minutes = self.loads.get(first..=last)?;
+        let seconds = |place: usize| i64::try_from(place).unwrap_or(0) * 60;
+        let sum: f64 = (first..)
+            .zip(minutes)
+            .map(|(minute, load)| {
+                let within = until.min(seconds(minute + 1)) - from.max(seconds(minute));
+                f64::from(*load) * within as f64
+            })
+            .sum();
+        Some(sum / (until - from) as f64)
     }
 
     /// Bytes on the heap.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(self.before.as_slice())
-    }
-
-    /// The same from `first` on, as a run of its own.
-    pub(super) fn from(&self, first: Slot) -> Self {
-        let skipped = usize::try_from(first.since(self.first)).unwrap_or(0).min(self.before.len() - 1);
-        let base = self.before[skipped];
-        Self {
-            first: self.first.plus(i64::try_from(skipped).unwrap_or(0)),
-            before: self.before[skipped..].iter().map(|sum| sum - base).collect(),
-        }
+        size_of_val(&*self.loads)
     }
 }
 
