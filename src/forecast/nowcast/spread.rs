@@ -5,6 +5,9 @@
 //! pooled with the day, a night of zeros makes the day look safe (coverage of 0.9 fell to 0.77 where nights are closed).
 //! Split conformal prediction after Vovk, Gammerman & Shafer (2005).
 
+use std::cell::OnceCell;
+use std::cmp::Ordering;
+
 use super::moment::Steepness;
 
 /// The levels a pool keeps.
@@ -43,8 +46,28 @@ pub(super) struct Miss {
     pub(super) weight: f64,
 }
 
-/// A miss's score and weight.
-type Scored = (f64, f64);
+/// A miss's score and weight. In seven digits: there are ten thousands of them at each lead, and most of a fit was sorting
+/// them.
+#[derive(Debug, Clone, Copy)]
+struct Scored {
+    score: f32,
+    weight: f32,
+}
+
+impl Scored {
+    #[expect(clippy::cast_possible_truncation, reason = "seven digits of a share are more than enough")]
+    fn of(miss: &Miss, floor: f64) -> Self {
+        let score = (miss.load - miss.point) / (miss.point + floor);
+        Self { score: score as f32, weight: miss.weight as f32 }
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        self.score.total_cmp(&other.score)
+    }
+}
+
+/// What pools that are asked together say, worked out when it is asked for.
+type Once = OnceCell<Option<Scores>>;
 
 /// Score quantiles at one lead.
 #[derive(Debug, Clone)]
@@ -61,31 +84,34 @@ impl Spread {
     pub(super) fn of(misses: &[Miss], floor: f64) -> Self {
         let mut busy: Vec<f64> =
             misses.iter().map(|miss| miss.point).filter(|point| *point >= floor).collect();
-        busy.sort_unstable_by(f64::total_cmp);
-        let part = |share: f64| busy.get(rank(share, busy.len())).copied().unwrap_or(f64::MAX);
+        let mut part = |share: f64| {
+            let rank = rank(share, busy.len());
+            if rank >= busy.len() { f64::MAX } else { *busy.select_nth_unstable_by(rank, f64::total_cmp).1 }
+        };
         let borders = [floor, part(BUSY_PARTS[0]), part(BUSY_PARTS[1])];
 
         let mut pools: [[Vec<Scored>; BUSYNESS]; REGIMES] = Default::default();
         for miss in misses {
             let regime = regime(miss.steepness.usual.max(miss.steepness.seen));
-            let score = (miss.load - miss.point) / (miss.point + floor);
-            pools[regime][busyness(&borders, miss.point)].push((score, miss.weight));
+            pools[regime][busyness(&borders, miss.point)].push(Scored::of(miss, floor));
         }
-        let together = |members: &mut dyn Iterator<Item = &Vec<Scored>>| {
-            let mut all: Vec<Scored> = members.flatten().copied().collect();
-            all.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-            all
-        };
-        let of_all = together(&mut pools.iter().flatten());
-        let of_regime: [Vec<Scored>; REGIMES] = std::array::from_fn(|k| together(&mut pools[k].iter()));
-        let of_level: [Vec<Scored>; BUSYNESS] =
-            std::array::from_fn(|k| together(&mut pools.iter().map(|regime| &regime[k])));
+        for pool in pools.iter_mut().flatten() {
+            pool.sort_unstable_by(Scored::order);
+        }
+        // Most pools speak for themselves, so those of a whole regime or level are put together only where one does not.
+        let (of_regime, of_level, of_all) = <([Once; REGIMES], [Once; BUSYNESS], Once)>::default();
         let scores = std::array::from_fn(|regime| {
             std::array::from_fn(|level| {
-                let own = together(&mut std::iter::once(&pools[regime][level]));
-                let from = [&own, &of_regime[regime], &of_level[level]];
-                let from = from.into_iter().find(|pool| pool.len() >= ENOUGH).unwrap_or(&of_all);
-                conformal(from)
+                let own = &pools[regime][level];
+                if own.len() >= ENOUGH {
+                    return conformal(own);
+                }
+                let in_regime = || together(pools[regime].iter(), ENOUGH);
+                let in_level = || together(pools.iter().map(|regime| &regime[level]), ENOUGH);
+                let in_all = || together(pools.iter().flatten(), 0);
+                let speaks = of_regime[regime].get_or_init(in_regime);
+                let speaks = speaks.or_else(|| *of_level[level].get_or_init(in_level));
+                speaks.or_else(|| *of_all.get_or_init(in_all)).unwrap_or_default()
             })
         });
         Self { floor, borders, scores }
@@ -145,22 +171,31 @@ fn rank(share: f64, count: usize) -> usize {
     rank
 }
 
+/// What these pools say together, each in order; `None` where they have fewer scores than `enough`.
+fn together<'a>(pools: impl Iterator<Item = &'a Vec<Scored>>, enough: usize) -> Option<Scores> {
+    let mut all: Vec<Scored> = pools.flatten().copied().collect();
+    // A stable sort finds the runs that are in order, and merges them.
+    (all.len() >= enough).then(|| {
+        all.sort_by(Scored::order);
+        conformal(&all)
+    })
+}
+
 /// For each level the smallest score that has so much of the weight below it, the point to come counted as one of the
 /// newest; the largest where there are too few, 0 where there are none. With equal weights that is the ⌈τ(n+1)⌉-th of n
 /// (Tibshirani, Foygel Barber, Candès & Ramdas, at the `NeurIPS` of 2019).
 fn conformal(sorted: &[Scored]) -> Scores {
-    let newest = sorted.iter().map(|scored| scored.1).fold(0.0, f64::max);
-    let all = sorted.iter().map(|scored| scored.1).sum::<f64>() + newest;
-    let (mut at, mut below) = (0, sorted.first().map_or(0.0, |scored| scored.1));
+    let weight = |scored: &Scored| f64::from(scored.weight);
+    let newest = sorted.iter().map(weight).fold(0.0, f64::max);
+    let all = sorted.iter().map(weight).sum::<f64>() + newest;
+    let (mut at, mut below) = (0, sorted.first().map_or(0.0, weight));
     LEVELS.map(|level| {
         // A hair of slack, or a sum that should be equal would not be.
         while below < level * all * (1.0 - 1e-12) && at + 1 < sorted.len() {
             at += 1;
-            below += sorted[at].1;
+            below += weight(&sorted[at]);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "seven digits of a share are more than enough")]
-        let score = sorted.get(at).map_or(0.0, |scored| scored.0) as f32;
-        score
+        sorted.get(at).map_or(0.0, |scored| scored.score)
     })
 }
 
