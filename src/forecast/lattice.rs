@@ -56,15 +56,19 @@ impl Wall {
 
     /// The cell that `slot` begins in; the first one for slots before the lattice.
     pub(super) fn cell(&self, slot: Slot) -> usize {
-        let local = self.clock.local_seconds(self.step.start(slot));
+        let local = self.local_seconds(slot);
         let row = usize::try_from(local.div_euclid(86_400) - self.first_day).unwrap_or(0);
         row * self.day + self.cell_of_day(local)
     }
 
     /// Which slot of the local day `slot` is.
     pub(super) fn slot_of_day(&self, slot: Slot) -> usize {
-        let local = self.clock.local_seconds(self.step.start(slot));
-        usize::try_from(local.rem_euclid(86_400) / self.step.seconds()).unwrap_or(0)
+        usize::try_from(self.local_seconds(slot).rem_euclid(86_400) / self.step.seconds()).unwrap_or(0)
+    }
+
+    /// When `slot` begins, in seconds by the wall clock.
+    fn local_seconds(&self, slot: Slot) -> i64 {
+        self.clock.local_seconds_of(slot.0.saturating_mul(self.step.seconds()))
     }
 
     fn cell_of_day(&self, local: i64) -> usize {

@@ -38,8 +38,13 @@ impl LocalClock {
 
     /// Local wall-clock seconds (as if the wall clock were UTC) at `at`.
     pub fn local_seconds(&self, at: Timestamp) -> i64 {
-        let utc = epoch_seconds(at);
-        utc + self.offset(utc)
+        self.local_seconds_of(epoch_seconds(at))
+    }
+
+    /// As [`LocalClock::local_seconds`], from seconds since the epoch: a fit asks for each of 100,000 slots, and to make an
+    /// instant of each would cost more than the answer.
+    pub fn local_seconds_of(&self, epoch_seconds: i64) -> i64 {
+        epoch_seconds + self.offset(epoch_seconds)
     }
 
     /// The instant at which the wall clock showed the same time `days` calendar days earlier (later when negative).
@@ -47,16 +52,20 @@ impl LocalClock {
     /// `None` when that wall-clock time was skipped by a change to summer time. Where it occurred twice, the pass with
     /// the same offset as `at` is meant, so that the two passes of the autumn hour do not both claim one slot.
     pub fn days_earlier(&self, at: Timestamp, days: i64) -> Option<Timestamp> {
-        let utc = epoch_seconds(at);
-        let own_offset = self.offset(utc);
-        let wall = utc + own_offset - days * 86_400;
+        self.seconds_days_earlier(epoch_seconds(at), days).map(from_epoch_seconds)
+    }
+
+    /// As [`LocalClock::days_earlier`], in seconds since the epoch.
+    pub fn seconds_days_earlier(&self, epoch_seconds: i64, days: i64) -> Option<i64> {
+        let own_offset = self.offset(epoch_seconds);
+        let wall = epoch_seconds + own_offset - days * 86_400;
         let same_offset = wall - own_offset;
         let there = self.offset(same_offset);
         if there == own_offset {
-            return Some(from_epoch_seconds(same_offset));
+            return Some(same_offset);
         }
         let shifted = wall - there;
-        (self.offset(shifted) == there).then(|| from_epoch_seconds(shifted))
+        (self.offset(shifted) == there).then_some(shifted)
     }
 
     fn offset(&self, utc: i64) -> i64 {

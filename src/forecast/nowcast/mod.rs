@@ -210,7 +210,8 @@ impl Nowcast {
             .map(Slot)
             .filter_map(|slot| past.moment(slot).map(|moment| (slot, moment)))
             .collect();
-        let leads = LEADS.iter().map(|lead| past.learn(*lead, &moments)).collect();
+        let targets = past.targets(learn_from);
+        let leads = LEADS.iter().map(|lead| past.learn(*lead, &moments, &targets)).collect();
         let learned_from = Step::MINUTE.start(learn_from)..Step::MINUTE.start(origin);
         Some(Self { learned_from, usual: usual.from(origin.plus(-DAY - 35)), floor, leads })
     }
@@ -358,31 +359,58 @@ impl Past<'_> {
         })
     }
 
-    /// Learns at `lead` minutes.
-    fn learn(&self, lead: i64, moments: &[(Slot, Moment)]) -> Lead {
-        let lessons = || {
-            moments.iter().filter_map(|(newest, moment)| {
-                let target = newest.plus(lead);
-                let (load, usual) = (self.sums.load(target)?, self.usual.over(target..target.next())?);
-                let days_old = self.origin.since(target) as f64 / DAY as f64;
-                Some((moment, load, usual, (-days_old / HALF_LIFE_DAYS).exp2()))
-            })
+    /// What came of each minute from `first` on; `None` where it was not measured. The same for each lead.
+    fn targets(&self, first: Slot) -> Targets {
+        let target = |slot: Slot| {
+            let days_old = self.origin.since(slot) as f64 / DAY as f64;
+            let weight = (-days_old / HALF_LIFE_DAYS).exp2();
+            Some(Target { load: self.sums.load(slot)?, usual: self.usual.over(slot..slot.next())?, weight })
         };
+        Targets { first, minutes: (first.0..self.origin.0).map(|slot| target(Slot(slot))).collect() }
+    }
+
+    /// Learns at `lead` minutes.
+    fn learn(&self, lead: i64, moments: &[(Slot, Moment)], targets: &Targets) -> Lead {
         let mut sums = Lessons::default();
-        for (moment, load, usual, recent) in lessons() {
-            let weight = recent.sqrt() / (moment.few.load + usual + self.floor);
-            sums.add(moment.candidates(usual), load, weight);
+        let mut lessons = Vec::with_capacity(moments.len());
+        for (newest, moment) in moments {
+            let Some(target) = targets.at(newest.plus(lead)) else { continue };
+            let candidates = moment.candidates(target.usual);
+            let weight = target.weight.sqrt() / (moment.few.load + target.usual + self.floor);
+            sums.add(candidates, target.load, weight);
+            lessons.push((moment, target, candidates));
         }
         let weights = sums.weights();
-        let misses: Vec<Miss> = lessons()
-            .map(|(moment, load, usual, weight)| Miss {
-                point: dot(&weights, &moment.candidates(usual)),
-                load,
-                steepness: moment.steepness(usual, lead as f64, self.floor),
-                weight,
+        let misses: Vec<Miss> = lessons
+            .into_iter()
+            .map(|(moment, target, candidates)| Miss {
+                point: dot(&weights, &candidates),
+                load: target.load,
+                steepness: moment.steepness(target.usual, lead as f64, self.floor),
+                weight: target.weight,
             })
             .collect();
         Lead { minutes: lead, weights, spread: Spread::of(&misses, self.floor) }
+    }
+}
+
+/// What came of past minutes.
+struct Targets {
+    first: Slot,
+    minutes: Vec<Option<Target>>,
+}
+
+/// What came of one.
+struct Target {
+    load: f64,
+    usual: f64,
+    /// How much it counts: newer minutes count more.
+    weight: f64,
+}
+
+impl Targets {
+    fn at(&self, slot: Slot) -> Option<&Target> {
+        self.minutes.get(usize::try_from(slot.since(self.first)).ok()?)?.as_ref()
     }
 }
 

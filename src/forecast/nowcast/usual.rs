@@ -11,7 +11,7 @@ use chrono::{NaiveDate, TimeDelta};
 
 use super::sums::Sums;
 use crate::calendar::{DayKind, Outlook};
-use crate::time::{LocalClock, Slot, Step, Timestamp};
+use crate::time::{LocalClock, Slot};
 
 /// Which earlier days a day is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,17 +136,17 @@ impl Memory<'_> {
     /// that has a day it is like: what came before had to make do with days that it is less like.
     pub(super) fn usual(&self, slots: Range<Slot>) -> (Usual, Slot) {
         let (likeness, width) = self.choose();
-        let (mut days, mut stand_ins) = (Days::default(), Days::default());
+        let (mut days, mut stand_ins) = (Days::new(likeness), Days::new(LIKE_NO_OTHER));
         let mut before = vec![0.0];
         let (mut sum, mut last) = (0.0, 0.0);
         let mut own_from = None;
         let mut scatter = Scatter::default();
         for slot in (slots.start.0..slots.end.0).map(Slot) {
-            let found = self.of(slot, likeness, width, &mut days);
+            let found = self.minute(days.alike(slot, self), width);
             own_from = own_from.or_else(|| found.map(|_| slot));
             // A minute that no day has is like the one before it.
             last = found
-                .or_else(|| self.of(slot, LIKE_NO_OTHER, width, &mut stand_ins))
+                .or_else(|| self.minute(stand_ins.alike(slot, self), width))
                 .map_or(last, |minute| (minute.smooth + scatter.agreed(&minute)).max(0.0));
             sum += last;
             before.push(sum);
@@ -159,54 +159,78 @@ impl Memory<'_> {
         let first = self.origin.0 - CHOOSE_DAYS * DAY;
         let mut best = (f64::INFINITY, (LIKENESSES[0], WIDTHS[0]));
         for likeness in LIKENESSES {
-            for width in WIDTHS {
-                let (mut days, mut stand_ins) = (Days::default(), Days::default());
-                let (mut errors, mut loads, mut usuals) = (0.0, 0.0, 0.0);
-                for slot in (first..self.origin.0).step_by(CHOOSE_EVERY).map(Slot) {
-                    let Some(load) = self.sums.load(slot) else { continue };
+            let (mut days, mut stand_ins) = (Days::new(likeness), Days::new(LIKE_NO_OTHER));
+            let mut trials = [Trial::default(); WIDTHS.len()];
+            for slot in (first..self.origin.0).step_by(CHOOSE_EVERY).map(Slot) {
+                let Some(load) = self.sums.load(slot) else { continue };
+                // Which days it is like is the same for each width.
+                let alike = days.alike(slot, self);
+                for (trial, width) in trials.iter_mut().zip(WIDTHS) {
                     // What stands in for a likeness that has no day yet is judged with it, as it will be used.
                     let usual = self
-                        .of(slot, likeness, width, &mut days)
-                        .or_else(|| self.of(slot, LIKE_NO_OTHER, width, &mut stand_ins))
-                        .map_or(0.0, |minute| minute.smooth);
-                    let level = if usuals > 0.0 { f64::clamp(loads / usuals, 0.5, 2.0) } else { 1.0 };
-                    errors += (load - level * usual).abs();
-                    // Levels are those of about a day.
-                    let keep = 1.0 - CHOOSE_EVERY as f64 / DAY as f64;
-                    loads = loads * keep + load;
-                    usuals = usuals * keep + usual;
+                        .smooth(alike, width)
+                        .or_else(|| self.smooth(stand_ins.alike(slot, self), width))
+                        .unwrap_or(0.0);
+                    trial.add(load, usual);
                 }
-                if errors < best.0 {
-                    best = (errors, (likeness, width));
+            }
+            for (trial, width) in trials.iter().zip(WIDTHS) {
+                if trial.errors < best.0 {
+                    best = (trial.errors, (likeness, width));
                 }
             }
         }
         best.1
     }
 
-    /// What the days that a minute is like had then, smoothed over `width` minutes and in that minute alone.
-    fn of(&self, slot: Slot, likeness: Likeness, width: i64, days: &mut Days) -> Option<Minute> {
-        let at = Step::MINUTE.end(slot);
-        let date = local_date(self.clock, slot);
+    /// The mean over `width` minutes around each of some minutes, and over those; `None` where nothing was measured.
+    fn smooth(&self, alike: &[Slot], width: i64) -> Option<f64> {
+        let (mut sum, mut count) = (0.0, 0.0);
+        for mean in alike.iter().filter_map(|then| self.around(*then, width)) {
+            sum += mean;
+            count += 1.0;
+        }
+        (count > 0.0).then(|| sum / count)
+    }
+
+    /// What some minutes had, smoothed over `width` minutes and in that minute alone.
+    fn minute(&self, alike: &[Slot], width: i64) -> Option<Minute> {
         let (mut sum, mut count) = (0.0, 0.0);
         let mut minute = Minute::default();
-        for back in days.alike(date, likeness, self.outlook) {
-            let Some(then) = self.clock.days_earlier(at, *back).map(|then| Step::MINUTE.slot_of(then)) else {
-                continue;
-            };
-            if then >= self.origin {
-                continue;
-            }
-            let around = then.plus(-width / 2)..then.plus(width / 2 + 1).min(self.origin);
-            if let Some(mean) = self.sums.mean(around) {
+        for then in alike {
+            if let Some(mean) = self.around(*then, width) {
                 sum += mean;
                 count += 1.0;
-                if let Some(load) = self.sums.load(then) {
+                if let Some(load) = self.sums.load(*then) {
                     minute.add(load - mean);
                 }
             }
         }
         (count > 0.0).then(|| Minute { smooth: sum / count, ..minute })
+    }
+
+    fn around(&self, then: Slot, width: i64) -> Option<f64> {
+        self.sums.mean(then.plus(-width / 2)..then.plus(width / 2 + 1).min(self.origin))
+    }
+}
+
+/// How far off a likeness and a width would have been.
+#[derive(Debug, Clone, Copy, Default)]
+struct Trial {
+    errors: f64,
+    loads: f64,
+    usuals: f64,
+}
+
+impl Trial {
+    /// Takes in what came of the next minute that is looked at.
+    fn add(&mut self, load: f64, usual: f64) {
+        let level = if self.usuals > 0.0 { (self.loads / self.usuals).clamp(0.5, 2.0) } else { 1.0 };
+        self.errors += (load - level * usual).abs();
+        // Levels are those of about a day.
+        let keep = 1.0 - CHOOSE_EVERY as f64 / DAY as f64;
+        self.loads = self.loads * keep + load;
+        self.usuals = self.usuals * keep + usual;
     }
 }
 
@@ -262,26 +286,47 @@ impl Scatter {
     }
 }
 
-/// The days each date is like, found once a date.
-#[derive(Default)]
+/// The days each day is like, found once a day.
 struct Days {
+    likeness: Likeness,
     kinds: BTreeMap<NaiveDate, DayKind>,
-    date: Option<(NaiveDate, Likeness)>,
-    alike: Vec<i64>,
+    /// The day looked at, as days since the epoch, and how many days before it the days lie that it is like.
+    day: Option<i64>,
+    back: Vec<i64>,
+    minutes: Vec<Slot>,
 }
 
 impl Days {
-    /// How many days before `date` the days lie that it is like, nearest first.
-    fn alike(&mut self, date: NaiveDate, likeness: Likeness, outlook: &Outlook) -> &[i64] {
-        if self.date == Some((date, likeness)) {
-            return &self.alike;
+    fn new(likeness: Likeness) -> Self {
+        Self { likeness, kinds: BTreeMap::new(), day: None, back: Vec::new(), minutes: Vec::new() }
+    }
+
+    /// The minutes at the same time by the wall clock on the days that the day of `slot` is like, nearest first; those that
+    /// are known.
+    fn alike(&mut self, slot: Slot, memory: &Memory<'_>) -> &[Slot] {
+        let day = memory.clock.local_seconds_of(slot.0 * 60).div_euclid(86_400);
+        if self.day != Some(day) {
+            self.day = Some(day);
+            let date = i32::try_from(day).ok().and_then(NaiveDate::from_epoch_days).unwrap_or_default();
+            self.back = self.back(date, memory.outlook);
         }
-        self.date = Some((date, likeness));
+        self.minutes.clear();
+        for back in &self.back {
+            let end = memory.clock.seconds_days_earlier((slot.0 + 1) * 60, *back);
+            // The minute that an instant on a border belongs to is the one that ends there.
+            let then = end.map(|end| Slot((end + 59).div_euclid(60) - 1));
+            self.minutes.extend(then.filter(|then| *then < memory.origin));
+        }
+        &self.minutes
+    }
+
+    /// How many days before `date` the days lie that it is like, nearest first.
+    fn back(&mut self, date: NaiveDate, outlook: &Outlook) -> Vec<i64> {
         let mut kind = |date: NaiveDate| *self.kinds.entry(date).or_insert_with(|| outlook.day(date).kind);
         let own = kind(date);
         let special = matches!(own, DayKind::Holiday | DayKind::HalfDay);
         let same = |back: &i64| kind(date - TimeDelta::days(*back)) == own;
-        self.alike = match likeness {
+        match self.likeness {
             // A holiday is not like the Mondays before it.
             _ if special => (1..=KIND_REACH_DAYS).filter(same).take(5).collect(),
             Likeness::Weekday(weeks) => (1..=2 * weeks)
@@ -291,16 +336,8 @@ impl Days {
                 .collect(),
             Likeness::Kind(count) => (1..=KIND_REACH_DAYS).filter(same).take(count).collect(),
             Likeness::Recent(count) => (1..=count).collect(),
-        };
-        &self.alike
+        }
     }
-}
-
-/// The local date on which a slot begins.
-fn local_date(clock: &LocalClock, slot: Slot) -> NaiveDate {
-    let begins: Timestamp = Step::MINUTE.start(slot);
-    let day = clock.local_seconds(begins).div_euclid(86_400);
-    NaiveDate::from_epoch_days(i32::try_from(day).unwrap_or_default()).unwrap_or_default()
 }
 
 #[cfg(test)]
