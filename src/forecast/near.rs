@@ -203,7 +203,7 @@ fn learn_lead(
     let slots = past.slots();
     let span = slots.end.since(slots.start).min(SEEN_DAYS * day);
     let stride = stride((span / ROWS).max(1), day);
-    let mut lessons = Vec::new();
+    let mut lessons = Vec::with_capacity(usize::try_from(span / stride + 1).unwrap_or(0));
     for target in (slots.end.0 - span / stride * stride..slots.end.0)
         .step_by(usize::try_from(stride).unwrap_or(1))
         .map(Slot)

@@ -347,10 +347,14 @@ impl Past for Replayed {
     }
 
     fn sums(&self, _: &Base, origin: Slot, made: Slot, windows: &[i64; WINDOWS]) -> [Sum; WINDOWS] {
+        let last = self.before.len() - 1;
+        let before =
+            |slot: Slot| &self.before[usize::try_from(slot.since(self.first)).unwrap_or(0).min(last)];
+        let (high, made) = (before(origin), before(made));
         windows.map(|window| {
-            let from = origin.plus(-window);
-            let [load, base, count] = self.over(from..origin);
-            Sum { load, base, count, before_made: self.over(from..made)[2] }
+            let low = before(origin.plus(-window));
+            let [load, base, count] = std::array::from_fn(|part| high[part] - low[part]);
+            Sum { load, base, count, before_made: (made[2] - low[2]).max(0.0) }
         })
     }
 
