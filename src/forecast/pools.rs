@@ -62,6 +62,9 @@ pub(super) fn padded(mut scores: Vec<Score>, unit: f64) -> Vec<Score> {
     scores
 }
 
+/// A score and its weight.
+type Weighed = (f64, f64);
+
 /// Score quantiles at [`LEVELS`].
 type Table = [f64; LEVELS.len()];
 
@@ -76,14 +79,18 @@ pub(super) struct Pools {
 impl Pools {
     /// Pools with these borders, ascending.
     pub(super) fn with_borders(scores: &[Score], borders: Vec<f64>) -> Self {
-        let mut pools: Vec<Vec<(f64, f64)>> = vec![Vec::new(); borders.len() + 1];
-        for score in scores {
-            pools[pool(&borders, score.key)].push((score.error, score.weight));
+        // Put in order once: what a pool takes out of what is in order is in order.
+        let mut all: Vec<(usize, Weighed)> =
+            scores.iter().map(|score| (pool(&borders, score.key), (score.error, score.weight))).collect();
+        all.sort_unstable_by(|(_, (a, _)), (_, (b, _))| a.total_cmp(b));
+        let mut pools: Vec<Vec<Weighed>> = vec![Vec::new(); borders.len() + 1];
+        for (pool, score) in &all {
+            pools[*pool].push(*score);
         }
-        let mut all: Vec<(f64, f64)> = scores.iter().map(|score| (score.error, score.weight)).collect();
-        let whole = table(&mut all);
+        let all: Vec<Weighed> = all.into_iter().map(|(_, score)| score).collect();
+        let whole = table(&all);
         let tables = pools
-            .iter_mut()
+            .iter()
             .map(|pool| {
                 let weight: f64 = pool.iter().map(|(_, weight)| weight).sum();
                 let own = table(pool);
@@ -142,9 +149,8 @@ fn pool(borders: &[f64], key: f64) -> usize {
     borders.iter().filter(|border| key >= **border).count()
 }
 
-/// The table of `(score, weight)`; 0 where there are none.
-fn table(scores: &mut [(f64, f64)]) -> Table {
-    scores.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+/// The table of scores that are in order; 0 where there are none.
+fn table(scores: &[Weighed]) -> Table {
     let total: f64 = scores.iter().map(|(_, weight)| weight).sum();
     let mut table = [0.0; LEVELS.len()];
     let (mut at, mut reached) = (0, 0.0);

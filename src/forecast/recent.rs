@@ -59,9 +59,17 @@ pub(super) struct Base {
     pub(super) former: Vec<f64>,
     /// Where each day forecast begins to be the newest, ascending.
     pub(super) made: Vec<Slot>,
+    windows: [i64; WINDOWS],
 }
 
 impl Base {
+    /// A base that begins at `first` and holds nothing yet.
+    pub(super) fn empty(step: Step, first: Slot) -> Self {
+        let seconds = step.seconds();
+        let windows = WINDOW_MINUTES.map(|minutes| ((minutes * 60 + seconds - 1) / seconds).max(1));
+        Self { step, first, points: Vec::new(), former: Vec::new(), made: Vec::new(), windows }
+    }
+
     pub(super) fn at(&self, slot: Slot) -> Option<f64> {
         self.points.get(self.index(slot)?).copied()
     }
@@ -93,12 +101,8 @@ impl Base {
             points: self.points[gone..].to_vec(),
             former: self.former[gone..].to_vec(),
             made: vec![self.made(origin)],
+            windows: self.windows,
         }
-    }
-
-    fn windows(&self) -> [i64; WINDOWS] {
-        let seconds = self.step.seconds();
-        WINDOW_MINUTES.map(|minutes| ((minutes * 60 + seconds - 1) / seconds).max(1))
     }
 
     fn day(&self) -> i64 {
@@ -107,9 +111,9 @@ impl Base {
 
     /// What is seen from `origin`; `None` when nothing was measured in the day before it.
     pub(super) fn present(&self, past: &impl Past, origin: Slot) -> Option<Present> {
-        let windows = self.windows();
+        let windows = &self.windows;
         let made = self.made(origin);
-        let sums = past.sums(self, origin, made, &windows);
+        let sums = past.sums(self, origin, made, windows);
         let mut present = Present {
             origin,
             means: [0.0; WINDOWS],
@@ -165,7 +169,7 @@ impl Base {
         }
         let open = base / (base + 3.0 * OFFSET);
         let mut features = [0.0; FEATURES];
-        let windows = self.windows();
+        let windows = &self.windows;
         for window in 0..WINDOWS {
             // Windows of the same length are one feature.
             if window == 0 || windows[window] != windows[window - 1] {

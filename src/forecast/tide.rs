@@ -224,7 +224,7 @@ fn base(
     made.reverse();
     let past = (slots.start.0..present.0).map(Slot);
     let first = past.into_iter().find(|slot| wall.cell(*slot) >= from).unwrap_or(present);
-    let mut base = Base { step: wall.step, first, points: Vec::new(), former: Vec::new(), made: Vec::new() };
+    let mut base = Base::empty(wall.step, first);
     for slot in (first.0..slots.end.0).map(Slot) {
         let cell = wall.cell(slot);
         if made.get(base.made.len()).is_some_and(|made| *made <= cell) {

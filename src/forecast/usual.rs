@@ -190,15 +190,16 @@ impl<'a> Seen<'a> {
 
     /// What the last days say of `target`; what is missing is `otherwise`.
     pub(super) fn days(&self, target: usize, otherwise: f64) -> Days {
-        let day = self.usual.lattice.wall.day;
-        let weekend = self.usual.lattice.weekend(target);
+        let wall = &self.usual.lattice.wall;
+        let day = wall.day;
+        let weekday = wall.weekday(target / day);
         let mut class = Few::<CLASS_USED>::default();
         let mut any = Few::<7>::default();
         let (mut faded, mut weights, mut weight) = (0.0, 0.0, 1.0);
         let nearest = if target < self.origin { 1 } else { (target - self.origin) / day + 1 };
         for days in nearest..nearest + CLASS_SEEN {
             let Some(then) = target.checked_sub(days * day) else { break };
-            let own_class = self.usual.lattice.weekend(then) == weekend;
+            let own_class = ((weekday + 7 * CLASS_SEEN - days) % 7 >= 5) == (weekday >= 5);
             if !own_class && any.len == 7 {
                 continue;
             }

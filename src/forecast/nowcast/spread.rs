@@ -104,7 +104,7 @@ impl Spread {
             std::array::from_fn(|level| {
                 let own = &pools[regime][level];
                 if own.len() >= ENOUGH {
-                    return conformal(own);
+                    return conformal(vec![own]);
                 }
                 let in_regime = || together(pools[regime].iter(), ENOUGH);
                 let in_level = || together(pools.iter().map(|regime| &regime[level]), ENOUGH);
@@ -173,30 +173,38 @@ fn rank(share: f64, count: usize) -> usize {
 
 /// What these pools say together, each in order; `None` where they have fewer scores than `enough`.
 fn together<'a>(pools: impl Iterator<Item = &'a Vec<Scored>>, enough: usize) -> Option<Scores> {
-    let mut all: Vec<Scored> = pools.flatten().copied().collect();
-    // A stable sort finds the runs that are in order, and merges them.
-    (all.len() >= enough).then(|| {
-        all.sort_by(Scored::order);
-        conformal(&all)
-    })
+    let pools: Vec<&[Scored]> = pools.map(Vec::as_slice).collect();
+    let count: usize = pools.iter().map(|pool| pool.len()).sum();
+    (count >= enough).then(|| conformal(pools))
 }
 
 /// For each level the smallest score that has so much of the weight below it, the point to come counted as one of the
 /// newest; the largest where there are too few, 0 where there are none. With equal weights that is the ⌈τ(n+1)⌉-th of n
-/// (Tibshirani, Foygel Barber, Candès & Ramdas, at the `NeurIPS` of 2019).
-fn conformal(sorted: &[Scored]) -> Scores {
-    let weight = |scored: &Scored| f64::from(scored.weight);
-    let newest = sorted.iter().map(weight).fold(0.0, f64::max);
-    let all = sorted.iter().map(weight).sum::<f64>() + newest;
-    let (mut at, mut below) = (0, sorted.first().map_or(0.0, weight));
+/// (Tibshirani, Foygel Barber, Candès & Ramdas, at the `NeurIPS` of 2019). `pools` are each in order.
+fn conformal(mut pools: Vec<&[Scored]>) -> Scores {
+    let (mut all, mut newest) = (0.0_f64, 0.0_f64);
+    for scored in pools.iter().copied().flatten() {
+        all += f64::from(scored.weight);
+        newest = newest.max(f64::from(scored.weight));
+    }
+    all += newest;
+    let (mut below, mut score) = (0.0, 0.0);
     LEVELS.map(|level| {
         // A hair of slack, or a sum that should be equal would not be.
-        while below < level * all * (1.0 - 1e-12) && at + 1 < sorted.len() {
-            at += 1;
-            below += weight(&sorted[at]);
+        while below < level * all * (1.0 - 1e-12)
+            && let Some(next) = least(&mut pools)
+        {
+            below += f64::from(next.weight);
+            score = next.score;
         }
-        sorted.get(at).map_or(0.0, |scored| scored.score)
+        score
     })
+}
+
+/// Takes the least score out of pools that are each in order.
+fn least(pools: &mut [&[Scored]]) -> Option<Scored> {
+    let heads = pools.iter_mut().filter(|pool| !pool.is_empty());
+    heads.min_by(|a, b| Scored::order(&a[0], &b[0]))?.split_off_first().copied()
 }
 
 #[cfg(test)]
