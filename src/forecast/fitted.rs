@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::lattice::{Lattice, Wall};
 use super::near::{self, Lead};
-use super::recent::{Base, Newest, Past, Present, Time, deviation, moved};
+use super::recent::{Base, Newest, Past, Present, Said, Time, deviation, moved};
 use super::rest::{Closed, Rest};
 use super::shape::Shape;
 use super::spread::Spread;
@@ -24,6 +24,21 @@ pub(super) struct Cell {
     pub(super) closed: Option<Closed>,
 }
 
+/// What is kept of a cell, in seven digits.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    point: f32,
+    size: f32,
+    usual: f32,
+}
+
+impl Kept {
+    #[expect(clippy::cast_possible_truncation, reason = "no forecast is right to seven digits")]
+    fn of(cell: &Cell) -> Self {
+        Self { point: cell.point as f32, size: cell.size as f32, usual: cell.usual as f32 }
+    }
+}
+
 /// Demand of this share of the usual in the last two hours of a day says that it is not closed.
 const OPEN_ABOVE: f64 = 0.2;
 
@@ -31,12 +46,15 @@ const OPEN_ABOVE: f64 = 0.2;
 #[derive(Debug)]
 pub(super) struct FittedTide {
     step: Step,
-    origin: Slot,
+    /// From the first slot that the fit did not see to the first of which it says nothing.
+    covered: Range<Slot>,
     wall: Wall,
     /// What a load of 1 stands for.
     scale: f64,
     first_cell: usize,
-    cells: Vec<Cell>,
+    cells: Box<[Kept]>,
+    /// Those that are expected to be closed; ascending.
+    closed: Box<[(usize, Closed)]>,
     spread: Spread,
     base: Base,
     /// Cells within the reach of the newest points that do not count as ordinary; ascending.
@@ -52,24 +70,33 @@ pub(super) struct FittedTide {
 
 impl FittedTide {
     pub(super) fn new(
-        origin: Slot,
+        covered: Range<Slot>,
         lattice: &Lattice,
         rest: &Rest,
-        (cells, spread): (Vec<Cell>, Spread),
+        (cells, spread): (&[Cell], Spread),
         (base, leads): (&Base, Vec<Lead>),
         shape: Shape,
     ) -> Self {
-        let base = base.since(origin);
+        let base = base.around(covered.start);
         let day = lattice.wall.day;
         let near = lattice.wall.cell(base.first)..lattice.origin;
         let resting = near.start / day..lattice.len() / day;
         Self {
             step: base.step,
-            origin,
             wall: lattice.wall.clone(),
             scale: lattice.scale,
             first_cell: lattice.origin,
-            cells,
+            // The rest of the last day is not spoken of.
+            cells: cells
+                .iter()
+                .take(lattice.wall.cell(covered.end) + 1 - lattice.origin)
+                .map(Kept::of)
+                .collect(),
+            closed: (lattice.origin..)
+                .zip(cells)
+                .filter_map(|(index, cell)| Some((index, cell.closed?)))
+                .collect(),
+            covered,
             spread,
             shut: near.clone().filter(|cell| rest.closed(lattice, *cell).is_some()).collect(),
             odd: near.filter(|cell| lattice.known[*cell] && !lattice.used[*cell]).collect(),
@@ -93,7 +120,19 @@ impl FittedTide {
         let index = self.wall.cell(slot);
         let cell = self.cells.get(index.checked_sub(self.first_cell)?)?;
         let share = self.shape.at(self.wall.slot_of_day(slot));
-        Some((index, Cell { point: cell.point * share, usual: cell.usual * share, ..*cell }))
+        let closed = self.closed.binary_search_by_key(&index, |(closed, _)| *closed).ok();
+        let cell = Cell {
+            point: f64::from(cell.point) * share,
+            size: f64::from(cell.size),
+            usual: f64::from(cell.usual) * share,
+            closed: closed.map(|place| self.closed[place].1),
+        };
+        Some((index, cell))
+    }
+
+    /// The day's forecast of a slot that the base does not reach.
+    fn beyond(&self, slot: Slot) -> Option<f64> {
+        self.cell(slot).filter(|_| slot >= self.covered.start).map(|(_, cell)| cell.point)
     }
 
     fn time(&self, slot: Slot) -> Time {
@@ -157,16 +196,20 @@ impl Fitted for FittedTide {
         let reachable = targets.start >= known.origin
             && targets.end.since(known.origin) <= horizon
             && targets.start.since(newest) <= horizon
-            && known.origin >= self.origin
-            && targets.end <= self.base.end();
+            && known.origin >= self.covered.start
+            && targets.end <= self.covered.end;
         if !reachable {
             return None;
         }
         // From a hole nothing is seen: leads count from what was measured last.
         let origin = settled().map_or(known.origin, Slot::next).min(known.origin);
         let from_rest = self.rests(origin);
-        let past =
-            Newest { settled: known.settled, scale: self.scale, counts: |slot| self.counts(slot, from_rest) };
+        let past = Newest {
+            settled: known.settled,
+            scale: self.scale,
+            counts: |slot| self.counts(slot, from_rest),
+            beyond: |slot| self.beyond(slot),
+        };
         let mut seen = Seen {
             present: self.base.present(&past, origin),
             past,
@@ -234,7 +277,9 @@ impl<P: Past> Seen<'_, P> {
         let shut = |slot: Slot| self.fitted.shut(slot);
         let (mut observed, mut expected) = (0.0, 0.0);
         for slot in (origin.0 - hour..origin.0).map(Slot).filter(|slot| shut(*slot)) {
-            if let (Some(load), Some(base)) = (self.past.load(slot), self.fitted.base.at(slot)) {
+            if let (Some(load), Some(base)) =
+                (self.past.load(slot), self.past.expected(&self.fitted.base, slot))
+            {
                 observed += load;
                 expected += base;
             }
@@ -253,7 +298,8 @@ impl<P: Past> Seen<'_, P> {
             return None;
         }
         let present = self.present.as_ref()?;
-        let reading = fitted.base.read(&self.past, present, target, fitted.time(target))?;
+        let said = Said { newest: cell.point, former: fitted.base.former(target).unwrap_or(cell.point) };
+        let reading = fitted.base.read(&self.past, present, (target, said), fitted.time(target));
         // Settled points that are older than the experts reach say nothing; the live one still does.
         let settled = Between::of(&fitted.leads, lead);
         let expected =

@@ -184,8 +184,9 @@ struct Lesson {
 
 /// Learns every lead from the replayed past. `time` tells where a slot lies on the wall clock.
 pub(super) fn learn(base: &Base, past: &Replayed, time: impl Fn(Slot) -> Time) -> Vec<Lead> {
-    let mut learned: Vec<Lead> = Vec::new();
-    for lead in leads(base.step) {
+    let leads = leads(base.step);
+    let mut learned: Vec<Lead> = Vec::with_capacity(leads.len());
+    for lead in leads {
         let next = learn_lead(base, past, lead, &time, learned.first());
         learned.push(next);
     }
@@ -211,7 +212,8 @@ fn learn_lead(
         let origin = target.plus(1 - lead);
         let lesson = past.load(target).filter(|_| origin > slots.start).and_then(|load| {
             let present = base.present(past, origin)?;
-            Some(Lesson { reading: base.read(past, &present, target, time(target))?, load, target })
+            let reading = base.read(past, &present, (target, base.said(target)?), time(target));
+            Some(Lesson { reading, load, target })
         });
         lessons.extend(lesson);
     }
@@ -223,7 +225,8 @@ fn learn_lead(
         let surprise = |lesson: &Lesson| {
             let next = lesson.target.plus(1 - lead);
             let present = base.present(past, next)?;
-            let expected = first.forecast(&base.read(past, &present, next, time(next))?).point;
+            let reading = base.read(past, &present, (next, base.said(next)?), time(next));
+            let expected = first.forecast(&reading).point;
             Some(deviation(past.load(next)?, expected))
         };
         own.echo = echo(

@@ -65,15 +65,16 @@ pub(super) fn padded(mut scores: Vec<Score>, unit: f64) -> Vec<Score> {
 /// A score and its weight.
 type Weighed = (f64, f64);
 
-/// Score quantiles at [`LEVELS`].
-type Table = [f64; LEVELS.len()];
+/// Score quantiles at [`LEVELS`], in seven digits: there are some forty tables for each lead, and they are a third of what
+/// is kept of a fit.
+type Table = [f32; LEVELS.len()];
 
 /// Tables by key.
 #[derive(Debug, Clone)]
 pub(super) struct Pools {
     /// Where each table but the first begins.
-    borders: Vec<f64>,
-    tables: Vec<Table>,
+    borders: Box<[f64]>,
+    tables: Box<[Table]>,
 }
 
 impl Pools {
@@ -95,14 +96,15 @@ impl Pools {
                 let weight: f64 = pool.iter().map(|(_, weight)| weight).sum();
                 let own = table(pool);
                 let trust = (weight / ENOUGH).min(1.0);
-                let mut mixed = whole;
-                for (mixed, own) in mixed.iter_mut().zip(own) {
-                    *mixed += trust * (own - *mixed);
-                }
-                mixed
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "seven digits of a score are more than enough"
+                )]
+                let mix = |level: usize| (whole[level] + trust * (own[level] - whole[level])) as f32;
+                std::array::from_fn(mix)
             })
             .collect();
-        Self { borders, tables }
+        Self { borders: borders.into(), tables }
     }
 
     /// `count` pools of equal size among the keys from `busy` on, and one for what lies below, where anything does.
@@ -141,7 +143,8 @@ impl Pools {
         let (low, high) = (LEVELS[after - 1], LEVELS[after]);
         let share = (level - low) / (high - low);
         let table = &self.tables[pool];
-        table[after - 1] + (table[after] - table[after - 1]) * share
+        let (from, to) = (f64::from(table[after - 1]), f64::from(table[after]));
+        from + (to - from) * share
     }
 }
 
@@ -150,7 +153,7 @@ fn pool(borders: &[f64], key: f64) -> usize {
 }
 
 /// The table of scores that are in order; 0 where there are none.
-fn table(scores: &[Weighed]) -> Table {
+fn table(scores: &[Weighed]) -> [f64; LEVELS.len()] {
     let total: f64 = scores.iter().map(|(_, weight)| weight).sum();
     let mut table = [0.0; LEVELS.len()];
     let (mut at, mut reached) = (0, 0.0);

@@ -9,6 +9,7 @@
 //! without that the first half hour after each fit counted the same news twice, and lost twice the usual.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use super::usual::OFFSET;
 use crate::series::Series;
@@ -49,33 +50,61 @@ pub(super) fn moved(base: f64, u: f64) -> f64 {
     ((base + OFFSET) * u.exp() - OFFSET).max(0.0)
 }
 
-/// The day's forecast at the native step, in means, as it was newest at each slot.
+/// The day's forecast at the native step, in means, as it was newest at each slot. In seven digits: a fit looks at a
+/// hundred thousand of them, and what is kept of it would be mostly these.
 #[derive(Debug, Clone)]
 pub(super) struct Base {
     pub(super) step: Step,
     pub(super) first: Slot,
-    pub(super) points: Vec<f64>,
-    /// The same from the day forecast before that; empty where a slot has none.
-    pub(super) former: Vec<f64>,
+    points: Vec<f32>,
+    /// The same from the day forecast before that, and where it begins.
+    former: (Slot, Vec<f32>),
     /// Where each day forecast begins to be the newest, ascending.
     pub(super) made: Vec<Slot>,
     windows: [i64; WINDOWS],
 }
+
+/// What two day forecasts say of a slot: the newest, and the one before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said {
+    pub(super) newest: f64,
+    pub(super) former: f64,
+}
+
+/// From here on after the newest day forecast was made there is none before it that says anything else: they are made
+/// every six hours, and a cell may be cut in two.
+const FORMER: Duration = Duration::from_secs(8 * 3_600);
 
 impl Base {
     /// A base that begins at `first` and holds nothing yet.
     pub(super) fn empty(step: Step, first: Slot) -> Self {
         let seconds = step.seconds();
         let windows = WINDOW_MINUTES.map(|minutes| ((minutes * 60 + seconds - 1) / seconds).max(1));
-        Self { step, first, points: Vec::new(), former: Vec::new(), made: Vec::new(), windows }
+        Self { step, first, points: Vec::new(), former: (first, Vec::new()), made: Vec::new(), windows }
+    }
+
+    /// Adds the next slot.
+    #[expect(clippy::cast_possible_truncation, reason = "no forecast is right to seven digits")]
+    pub(super) fn push(&mut self, said: Said) {
+        self.points.push(said.newest as f32);
+        self.former.1.push(said.former as f32);
     }
 
     pub(super) fn at(&self, slot: Slot) -> Option<f64> {
-        self.points.get(self.index(slot)?).copied()
+        let index = usize::try_from(slot.since(self.first)).ok()?;
+        self.points.get(index).copied().map(f64::from)
     }
 
-    fn index(&self, slot: Slot) -> Option<usize> {
-        usize::try_from(slot.since(self.first)).ok()
+    /// What was said of a slot by the day forecast before the one that was newest there; `None` where it is not known, or
+    /// said the same.
+    pub(super) fn former(&self, slot: Slot) -> Option<f64> {
+        let index = usize::try_from(slot.since(self.former.0)).ok()?;
+        self.former.1.get(index).copied().map(f64::from)
+    }
+
+    /// What is said of a slot within it.
+    pub(super) fn said(&self, slot: Slot) -> Option<Said> {
+        Some(Said { newest: self.at(slot)?, former: self.former(slot)? })
     }
 
     /// Where the day forecast that is the newest at `slot` begins.
@@ -84,22 +113,21 @@ impl Base {
         self.made.get(after.saturating_sub(1)).copied().unwrap_or(self.first)
     }
 
-    /// The slot after the last.
-    pub(super) fn end(&self) -> Slot {
-        self.first.plus(i64::try_from(self.points.len()).unwrap_or(i64::MAX))
-    }
-
-    /// The part that a forecast at or after `origin` looks at.
-    pub(super) fn since(&self, origin: Slot) -> Self {
-        let first =
-            origin.plus(-self.step.slots_in(std::time::Duration::from_secs(REACH_SECONDS.unsigned_abs())));
-        let first = first.max(self.first);
-        let gone = self.index(first).unwrap_or(0);
+    /// The part that a forecast at or after `origin` looks at until the next fit, without what is in the cells of that fit:
+    /// the slots before `origin` and those that the newest points will be held against.
+    pub(super) fn around(&self, origin: Slot) -> Self {
+        let slots_in = |span: Duration| self.step.slots_in(span);
+        let first = origin.plus(-slots_in(Duration::from_secs(REACH_SECONDS.unsigned_abs())));
+        let (first, end) = (first.max(self.first), origin.plus(slots_in(FORMER)));
+        let part = |begins: Slot, points: &[f32], from: Slot| {
+            let index = |slot: Slot| usize::try_from(slot.since(begins)).unwrap_or(0).min(points.len());
+            points[index(from)..index(end).max(index(from))].to_vec()
+        };
         Self {
             step: self.step,
             first,
-            points: self.points[gone..].to_vec(),
-            former: self.former[gone..].to_vec(),
+            points: part(self.first, &self.points, first),
+            former: (origin, part(self.former.0, &self.former.1, origin)),
             made: vec![self.made(origin)],
             windows: self.windows,
         }
@@ -140,7 +168,7 @@ impl Base {
         }
         let last = (origin.0 - windows[DAY]..origin.0).rev().map(Slot);
         let (slot, load) = last.into_iter().find_map(|slot| Some((slot, past.load(slot)?)))?;
-        (present.last, present.last_base) = (load, self.at(slot)?);
+        (present.last, present.last_base) = (load, past.expected(self, slot)?);
         Some(present)
     }
 
@@ -150,16 +178,14 @@ impl Base {
         past.mean(self, then.plus(-reach)..then.plus(reach + 1).min(origin))
     }
 
-    /// Reads the row of `target`; `None` outside of the base.
+    /// Reads the row of `target`, of which `said` is said.
     pub(super) fn read(
         &self,
         past: &impl Past,
         present: &Present,
-        target: Slot,
+        (target, Said { newest, former }): (Slot, Said),
         time: Time,
-    ) -> Option<Reading> {
-        let index = self.index(target)?;
-        let (newest, former) = (*self.points.get(index)?, *self.former.get(index)?);
+    ) -> Reading {
         let later = self.made(target) > self.made(present.origin);
         let base = if later { former } else { newest };
         let renewed = if later { 0.0 } else { deviation(base, former) };
@@ -198,7 +224,7 @@ impl Base {
             present.half_hour,
             moved(base, 0.5 * means[HALF_HOUR] + 0.5 * around),
         ];
-        Some(Reading { base, features, candidates, last: present.last, means, yesterday: around, time })
+        Reading { base, features, candidates, last: present.last, means, yesterday: around, time }
     }
 }
 
@@ -256,6 +282,8 @@ impl Sum {
 pub(super) trait Past {
     /// The load of a slot.
     fn load(&self, slot: Slot) -> Option<f64>;
+    /// The day's forecast of a slot.
+    fn expected(&self, base: &Base, slot: Slot) -> Option<f64>;
     /// Sums over `windows` slots before `origin`, for ascending windows.
     fn sums(&self, base: &Base, origin: Slot, made: Slot, windows: &[i64; WINDOWS]) -> [Sum; WINDOWS];
     /// u of `slots`, 0 where nothing was measured.
@@ -263,16 +291,22 @@ pub(super) trait Past {
 }
 
 /// The past as the ticks have it: a look at each slot of a day.
-pub(super) struct Newest<'a, F: Fn(Slot) -> bool> {
+pub(super) struct Newest<'a, F, G> {
     pub(super) settled: &'a Series,
     pub(super) scale: f64,
     /// Whether a slot is ordinary.
     pub(super) counts: F,
+    /// The day's forecast of a slot that is beyond the base: a late fit leaves many of them behind.
+    pub(super) beyond: G,
 }
 
-impl<F: Fn(Slot) -> bool> Past for Newest<'_, F> {
+impl<F: Fn(Slot) -> bool, G: Fn(Slot) -> Option<f64>> Past for Newest<'_, F, G> {
     fn load(&self, slot: Slot) -> Option<f64> {
         self.settled.load(slot).filter(|_| (self.counts)(slot)).map(|load| load / self.scale)
+    }
+
+    fn expected(&self, base: &Base, slot: Slot) -> Option<f64> {
+        base.at(slot).or_else(|| (self.beyond)(slot))
     }
 
     fn sums(&self, base: &Base, origin: Slot, made: Slot, windows: &[i64; WINDOWS]) -> [Sum; WINDOWS] {
@@ -283,7 +317,7 @@ impl<F: Fn(Slot) -> bool> Past for Newest<'_, F> {
             while back < *window {
                 back += 1;
                 let slot = origin.plus(-back);
-                if let (Some(load), Some(expected)) = (self.load(slot), base.at(slot)) {
+                if let (Some(load), Some(expected)) = (self.load(slot), self.expected(base, slot)) {
                     sum.load += load;
                     sum.base += expected;
                     sum.count += 1.0;
@@ -298,7 +332,7 @@ impl<F: Fn(Slot) -> bool> Past for Newest<'_, F> {
     fn mean(&self, base: &Base, slots: Range<Slot>) -> f64 {
         let mut sum = Sum::default();
         for slot in (slots.start.0..slots.end.0).map(Slot) {
-            if let (Some(load), Some(expected)) = (self.load(slot), base.at(slot)) {
+            if let (Some(load), Some(expected)) = (self.load(slot), self.expected(base, slot)) {
                 sum.load += load;
                 sum.base += expected;
                 sum.count += 1.0;
@@ -325,7 +359,7 @@ impl Replayed {
         before.push(last);
         for (load, expected) in loads.iter().zip(&base.points) {
             if let Some(load) = load {
-                last = [last[0] + load, last[1] + expected, last[2] + 1.0];
+                last = [last[0] + load, last[1] + f64::from(*expected), last[2] + 1.0];
             }
             before.push(last);
         }
@@ -348,6 +382,10 @@ impl Replayed {
 impl Past for Replayed {
     fn load(&self, slot: Slot) -> Option<f64> {
         *self.loads.get(usize::try_from(slot.since(self.first)).ok()?)?
+    }
+
+    fn expected(&self, base: &Base, slot: Slot) -> Option<f64> {
+        base.at(slot)
     }
 
     fn sums(&self, _: &Base, origin: Slot, made: Slot, windows: &[i64; WINDOWS]) -> [Sum; WINDOWS] {

@@ -13,9 +13,9 @@ const DAYS: i64 = 28;
 /// A share is believed to lie within these.
 const BOUNDS: (f64, f64) = (0.02, 20.0);
 
-/// Shares of a cell by slot of the day; empty where a cell is a slot.
+/// Shares of a cell by slot of the day, in seven digits; empty where a cell is a slot.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Shape(Vec<f64>);
+pub(super) struct Shape(Box<[f32]>);
 
 impl Shape {
     pub(super) fn learn(history: &Series, origin: Slot, lattice: &Lattice) -> Self {
@@ -33,14 +33,15 @@ impl Shape {
                 around[at] += cell;
             }
         }
+        #[expect(clippy::cast_possible_truncation, reason = "four weeks do not tell a share in seven digits")]
         let share = |(own, around): (f64, f64)| {
-            if around > 0.0 { (own / around).clamp(BOUNDS.0, BOUNDS.1) } else { 1.0 }
+            if around > 0.0 { (own / around).clamp(BOUNDS.0, BOUNDS.1) as f32 } else { 1.0 }
         };
         Self(own.into_iter().zip(around).map(share).collect())
     }
 
     /// The share of a slot of the day.
     pub(super) fn at(&self, slot_of_day: usize) -> f64 {
-        self.0.get(slot_of_day).copied().unwrap_or(1.0)
+        self.0.get(slot_of_day).map_or(1.0, |share| f64::from(*share))
     }
 }

@@ -17,7 +17,7 @@ use super::fitted::{Cell, FittedTide};
 use super::lattice::Lattice;
 use super::near;
 use super::reading::{Present, Reading};
-use super::recent::{Base, Replayed, Time};
+use super::recent::{Base, Replayed, Said, Time};
 use super::rest::Rest;
 use super::shape::Shape;
 use super::spread::{Miss, Sized, Spread};
@@ -88,7 +88,7 @@ impl Forecaster for Tide {
         let time = |slot: Slot| time(&lattice, slot);
         let leads = near::learn(&base, &past, time);
         let explanation = explanation(origin, &lattice, &day, &rest, &leads);
-        let tide = FittedTide::new(origin, &lattice, &rest, (cells, spread), (&base, leads), shape);
+        let tide = FittedTide::new(origin..end, &lattice, &rest, (&cells, spread), (&base, leads), shape);
         Ok(Box::new(tide.explained(explanation)))
     }
 }
@@ -231,8 +231,7 @@ fn base(
             base.made.push(slot);
         }
         let share = shape.at(wall.slot_of_day(slot));
-        base.points.push(newest[cell] * share);
-        base.former.push(former[cell] * share);
+        base.push(Said { newest: newest[cell] * share, former: former[cell] * share });
     }
     base
 }
