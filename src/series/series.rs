@@ -98,11 +98,18 @@ impl Series {
     /// The part before `end`, as a series of its own.
     #[must_use]
     pub fn until(&self, end: Slot) -> Self {
-        let len = usize::try_from(end.since(self.grid.first)).unwrap_or(0).min(self.grid.len);
+        self.between(self.grid.first, end)
+    }
+
+    /// The part from `first` on and before `end`, as a series of its own.
+    #[must_use]
+    pub fn between(&self, first: Slot, end: Slot) -> Self {
+        let place = |slot: Slot| usize::try_from(slot.since(self.grid.first)).unwrap_or(0).min(self.grid.len);
+        let (from, until) = (place(first), place(end).max(place(first)));
         Self {
-            grid: Grid { len, ..self.grid },
-            loads: self.loads[..len].to_vec(),
-            measured: self.measured[..len].to_vec(),
+            grid: Grid { first: first.max(self.grid.first), len: until - from, ..self.grid },
+            loads: self.loads[from..until].to_vec(),
+            measured: self.measured[from..until].to_vec(),
         }
     }
 
@@ -203,6 +210,15 @@ mod tests {
         let mut series = picture("123456");
         assert_eq!(series.until(Slot(103)), picture("123"));
         assert_eq!(series.until(Slot(90)).measured_count(), 0);
+        assert_eq!(
+            series.between(Slot(101), Slot(103)),
+            series.until(Slot(103)).between(Slot(101), Slot(900))
+        );
+        assert_eq!(series.between(Slot(101), Slot(103)).points().count(), 2);
+        assert!(
+            series.between(Slot(103), Slot(101)).is_empty()
+                && series.between(Slot(106), Slot(109)).is_empty()
+        );
         series.forget_before(Slot(104));
         assert_eq!(series.points().map(|(slot, _)| slot.0).collect::<Vec<_>>(), [104, 105]);
         series.forget_before(Slot(900));

@@ -6,11 +6,13 @@
 //!   the tuned utilisation │ it would be, learned from what was before it     │
 //! ```
 //!
-//! Ours goes first, fit by fit; whoever watches may end it after any of them, and then the others run as far. Results do not
-//! depend on how many threads there are.
+//! Ours goes first, fit by fit; whoever watches may end it after any of them, and then the others run as far. What is learned
+//! does not depend on what is decided, so fits are made ahead of the clock, side by side with the days before them. Results
+//! do not depend on how many threads there are.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -32,6 +34,10 @@ use crate::time::{Slot, Timestamp, aligned_before};
 use crate::units::{Quantile, Replicas};
 
 const DAY_SECONDS: i64 = 86_400;
+
+/// So many fits are made while as many are replayed: enough for no thread to wait for another, and few enough for the one
+/// who ends it, and for memory.
+const AHEAD: usize = 8;
 
 /// When a model is learned, and from when on it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,29 +264,36 @@ fn ours(
     let mut accuracy = Accuracy::default();
     let mut unfit = 0;
     let mut syncs = 0;
-    let mut model = spans.first().and_then(|span| learn(setup, span.fit, &mut unfit));
-    for (index, span) in spans.iter().enumerate() {
-        if let Some(model) = &model {
-            score(setup, course, &span.syncs, model.as_ref(), &mut accuracy);
-        }
-        let next = spans.get(index + 1);
-        let mut unfit_next = 0;
-        let (learned, ()) = rayon::join(
-            || next.and_then(|next| learn(setup, next.fit, &mut unfit_next)),
+    let mut model: Option<Arc<dyn Fitted>> = None;
+    let ended = AtomicBool::new(false);
+    let mut batches = spans.chunks(AHEAD);
+    let mut batch = batches.next().unwrap_or_default();
+    let mut learned = learn_all(setup, batch, &ended);
+    while !batch.is_empty() && !ended.load(Ordering::Relaxed) {
+        let next = batches.next().unwrap_or_default();
+        let (learned_next, ()) = rayon::join(
+            || learn_all(setup, next, &ended),
             || {
-                runs.par_iter_mut().for_each(|run| {
-                    run.scaler.learned(model.clone());
-                    run.advance(course, span.syncs.end);
-                });
+                for (span, learned) in batch.iter().zip(learned) {
+                    unfit += usize::from(span.fit.is_some() && learned.is_none());
+                    // A fit that failed leaves the one before it in force.
+                    model = learned.or(model.take());
+                    if let Some(model) = &model {
+                        score(setup, course, &span.syncs, model.as_ref(), &mut accuracy);
+                    }
+                    runs.par_iter_mut().for_each(|run| {
+                        run.scaler.learned(model.clone());
+                        run.advance(course, span.syncs.end);
+                    });
+                    syncs = span.syncs.end;
+                    if watch(course.decided_at(syncs)).is_break() {
+                        ended.store(true, Ordering::Relaxed);
+                        break;
+                    }
+                }
             },
         );
-        unfit += unfit_next;
-        // A fit that failed leaves the one before it in force.
-        model = learned.or(model);
-        syncs = span.syncs.end;
-        if watch(course.decided_at(syncs)).is_break() {
-            break;
-        }
+        (batch, learned) = (next, learned_next);
     }
 
     let frontier = runs.iter().map(|run| Point {
@@ -330,16 +343,19 @@ fn spans(fits: &[Fit], course: &Course<'_>) -> Vec<Span> {
     spans
 }
 
-/// The model of a fit, from the whole days of history before its origin.
-fn learn(setup: &Setup<'_>, fit: Option<Fit>, unfit: &mut usize) -> Option<Arc<dyn Fitted>> {
-    let origin = fit?.origin;
+/// The model of each span, in their order. Nothing is begun any more once it is `ended`.
+fn learn_all(setup: &Setup<'_>, spans: &[Span], ended: &AtomicBool) -> Vec<Option<Arc<dyn Fitted>>> {
+    let model =
+        |span: &Span| span.fit.filter(|_| !ended.load(Ordering::Relaxed)).and_then(|fit| learn(setup, fit));
+    spans.par_iter().map(model).collect()
+}
+
+/// The model of a fit, from the whole days of history before its origin; `None` where they are too few.
+fn learn(setup: &Setup<'_>, Fit { origin, .. }: Fit) -> Option<Arc<dyn Fitted>> {
     let step = setup.recorded.step();
     let oldest = aligned_before(step.start(origin) - setup.history, DAY_SECONDS);
-    let mut history = setup.recorded.until(origin);
-    history.forget_before(step.last_ended(oldest).next());
-    let model = setup.forecaster.fit(&history, origin).ok();
-    *unfit += usize::from(model.is_none());
-    model.map(Arc::from)
+    let history = setup.recorded.between(step.last_ended(oldest).next(), origin);
+    setup.forecaster.fit(&history, origin).ok().map(Arc::from)
 }
 
 fn score(
