@@ -272,6 +272,22 @@ pub(super) struct Sum {
 }
 
 impl Sum {
+    /// Takes in more slots.
+    fn add<F, G>(&mut self, past: &Newest<'_, F, G>, base: &Base, slots: Range<Slot>, made: Slot)
+    where
+        F: Fn(Slot) -> bool,
+        G: Fn(Slot) -> Option<f64>,
+    {
+        for (slot, load) in past.settled.loads(slots).filter(|(slot, _)| (past.counts)(*slot)) {
+            if let Some(expected) = past.expected(base, slot) {
+                self.load += load / past.scale;
+                self.base += expected;
+                self.count += 1.0;
+                self.before_made += f64::from(u8::from(slot < made));
+            }
+        }
+    }
+
     /// u; 0 where nothing was measured.
     fn deviation(&self) -> f64 {
         if self.count > 0.5 { deviation(self.load / self.count, self.base / self.count) } else { 0.0 }
@@ -310,34 +326,19 @@ impl<F: Fn(Slot) -> bool, G: Fn(Slot) -> Option<f64>> Past for Newest<'_, F, G> 
     }
 
     fn sums(&self, base: &Base, origin: Slot, made: Slot, windows: &[i64; WINDOWS]) -> [Sum; WINDOWS] {
-        let mut sums = [Sum::default(); WINDOWS];
         let mut sum = Sum::default();
-        let mut back = 0;
-        for (kept, window) in sums.iter_mut().zip(windows) {
-            while back < *window {
-                back += 1;
-                let slot = origin.plus(-back);
-                if let (Some(load), Some(expected)) = (self.load(slot), self.expected(base, slot)) {
-                    sum.load += load;
-                    sum.base += expected;
-                    sum.count += 1.0;
-                    sum.before_made += f64::from(u8::from(slot < made));
-                }
-            }
-            *kept = sum;
-        }
-        sums
+        let mut until = origin;
+        windows.map(|window| {
+            let from = origin.plus(-window);
+            sum.add(self, base, from..until, made);
+            until = from;
+            sum
+        })
     }
 
     fn mean(&self, base: &Base, slots: Range<Slot>) -> f64 {
         let mut sum = Sum::default();
-        for slot in (slots.start.0..slots.end.0).map(Slot) {
-            if let (Some(load), Some(expected)) = (self.load(slot), self.expected(base, slot)) {
-                sum.load += load;
-                sum.base += expected;
-                sum.count += 1.0;
-            }
-        }
+        sum.add(self, base, slots, Slot(i64::MIN));
         sum.deviation()
     }
 }

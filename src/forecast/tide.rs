@@ -56,7 +56,7 @@ impl Tide {
 impl Forecaster for Tide {
     fn fit(&self, history: &Series, origin: Slot) -> Result<Box<dyn Fitted>, Error> {
         let step = history.step();
-        let measured = history.until(origin).measured_count();
+        let measured = history.measured_before(origin);
         let measured_hours = i64::try_from(measured).unwrap_or(i64::MAX) * step.seconds() / 3_600;
         if measured_hours < NEEDED_HOURS {
             return Err(Error::TooShort { measured_hours, needed_hours: NEEDED_HOURS });

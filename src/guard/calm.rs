@@ -80,11 +80,13 @@ impl Memory {
 
     /// The same at `now`, when there is nothing to take in.
     pub(super) fn without_the_old(&self, now: Timestamp) -> Self {
-        let young =
-            |asked: &&Asked| asked.at < now && (now - asked.at).to_std().is_ok_and(|age| age < LOOKS_BACK);
+        // They are in the order of their times, each later than the one before it.
+        let oldest = now - LOOKS_BACK;
+        let from = self.asked.partition_point(|asked| asked.at <= oldest);
+        let until = self.asked.partition_point(|asked| asked.at < now);
         // With room for one more: this is done at every tick.
-        let mut asked = VecDeque::with_capacity(self.asked.len() + 1);
-        asked.extend(self.asked.iter().filter(young).copied());
+        let mut asked = VecDeque::with_capacity(until - from + 1);
+        asked.extend(self.asked.range(from..until).copied());
         Self { asked }
     }
 }

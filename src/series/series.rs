@@ -1,5 +1,7 @@
 //! The [`Series`] itself: a grid, a number per slot, and a mask.
 
+use std::ops::Range;
+
 use crate::time::{Grid, Slot, Step};
 use crate::units::Load;
 
@@ -118,6 +120,16 @@ impl Series {
         self.grid.slots().filter_map(|slot| self.get(slot).map(|load| (slot, load)))
     }
 
+    /// The measured slots of `slots` with their bare loads, in order: for sums at every tick.
+    pub fn loads(&self, slots: Range<Slot>) -> impl Iterator<Item = (Slot, f64)> + '_ {
+        let place = |slot: Slot| usize::try_from(slot.since(self.grid.first)).unwrap_or(0).min(self.grid.len);
+        let (from, until) = (place(slots.start), place(slots.end).max(place(slots.start)));
+        let loads = self.loads[from..until].iter().zip(&self.measured[from..until]);
+        let measured =
+            (slots.start.max(self.grid.first).0..).zip(loads).filter(|(_, (_, measured))| **measured);
+        measured.map(|(slot, (load, _))| (Slot(slot), *load))
+    }
+
     /// The newest measured slot.
     pub fn newest(&self) -> Option<(Slot, Load)> {
         self.points().next_back()
@@ -125,7 +137,13 @@ impl Series {
 
     /// How many slots were measured.
     pub fn measured_count(&self) -> usize {
-        self.measured.iter().filter(|measured| **measured).count()
+        self.measured_before(self.end())
+    }
+
+    /// How many of the slots before `end` were measured.
+    pub fn measured_before(&self, end: Slot) -> usize {
+        let until = usize::try_from(end.since(self.grid.first)).unwrap_or(0).min(self.grid.len);
+        self.measured[..until].iter().filter(|measured| **measured).count()
     }
 
     /// Mean load of the measured slots in `from..until`; `None` when there are none.
@@ -195,7 +213,9 @@ mod tests {
         assert_eq!(series, picture("1..4"));
         series.put(Slot(98), Load::saturating(9.0));
         assert_eq!(series.first(), Slot(98));
-        assert_eq!(series.measured_count(), 3);
+        assert_eq!((series.measured_count(), series.measured_before(Slot(103))), (3, 2));
+        let measured: Vec<i64> = series.loads(Slot(90)..Slot(103)).map(|(slot, _)| slot.0).collect();
+        assert_eq!(measured, [98, 100]);
     }
 
     #[test]

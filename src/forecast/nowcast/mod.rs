@@ -157,7 +157,7 @@ fn why_not(history: &Series, origin: Slot) -> Unfit {
     }
     let slots_in_hour = usize::try_from(step.slots_in(Duration::from_secs(3_600))).unwrap_or(1).max(1);
     Unfit::TooShort {
-        measured_hours: history.until(origin).measured_count() / slots_in_hour,
+        measured_hours: history.measured_before(origin) / slots_in_hour,
         needed_hours: NEEDED_MINUTES / 60,
     }
 }
@@ -187,7 +187,7 @@ impl Nowcast {
         let step = history.step();
         let minutes = resample(history, Step::MINUTE, Resample::Mean)?;
         let origin = Step::MINUTE.last_ended(step.start(origin)).next();
-        let measured = minutes.until(origin).measured_count();
+        let measured = minutes.measured_before(origin);
         if measured < NEEDED_MINUTES {
             return None;
         }
@@ -276,7 +276,7 @@ impl Nowcast {
             // Slots that lie within `from..until` as a whole.
             let (first, last) =
                 (from.div_euclid(step) + i64::from(from.rem_euclid(step) > 0), until.div_euclid(step));
-            (first..last.min(known.origin.0)).map(Slot)
+            known.settled.loads(Slot(first)..Slot(last).min(known.origin))
         };
         let (ended, newest) = if let Some(live) = known.live {
             (epoch_seconds(live.at) - AGE_SECONDS, live.load.get())
@@ -288,12 +288,10 @@ impl Nowcast {
         let newest = Seen { load: newest, usual: self.usual.mean(ended - 60, ended)? };
         let seen = |from: i64, until: i64| {
             let (mut load, mut usual, mut count) = (0.0, 0.0, 0.0);
-            for slot in settled(until, from) {
-                if let Some(measured) = known.settled.load(slot) {
-                    load += measured;
-                    usual += self.usual.mean(end(slot) - step, end(slot)).unwrap_or(measured);
-                    count += 1.0;
-                }
+            for (slot, measured) in settled(until, from) {
+                load += measured;
+                usual += self.usual.minute(end(slot)).unwrap_or(measured);
+                count += 1.0;
             }
             (count > 0.0)
                 .then(|| (Seen { load: load / count, usual: usual / count }, count * step as f64 / 60.0))

@@ -115,6 +115,12 @@ impl Minutes {
         Some(sum / (until - from) as f64)
     }
 
+    /// The usual demand of the minute in which a slot ends, in seconds since the epoch; a slot lies within one.
+    pub(super) fn minute(&self, end: i64) -> Option<f64> {
+        let index = usize::try_from((end - 1).div_euclid(60) - self.first.0).ok()?;
+        self.loads.get(index).copied().map(f64::from)
+    }
+
     /// Bytes on the heap.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
