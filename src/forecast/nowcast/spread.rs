@@ -6,7 +6,6 @@
 //! Split conformal prediction after Vovk, Gammerman & Shafer (2005).
 
 use std::cell::OnceCell;
-use std::cmp::Ordering;
 
 use super::moment::Steepness;
 
@@ -60,10 +59,6 @@ impl Scored {
         let score = (miss.load - miss.point) / (miss.point + floor);
         Self { score: score as f32, weight: miss.weight as f32 }
     }
-
-    fn order(&self, other: &Self) -> Ordering {
-        self.score.total_cmp(&other.score)
-    }
 }
 
 /// What pools that are asked together say, worked out when it is asked for.
@@ -96,11 +91,11 @@ impl Spread {
             pools[regime][busyness(&borders, miss.point)].push(Scored::of(miss, floor));
         }
         for pool in pools.iter_mut().flatten() {
-            pool.sort_unstable_by(Scored::order);
+            pool.sort_unstable_by(|a, b| a.score.total_cmp(&b.score));
         }
         // Most pools speak for themselves, so those of a whole regime or level are put together only where one does not.
         let (of_regime, of_level, of_all) = <([Once; REGIMES], [Once; BUSYNESS], Once)>::default();
-        let scores = std::array::from_fn(|regime| {
+        let scores: [[Scores; BUSYNESS]; REGIMES] = std::array::from_fn(|regime| {
             std::array::from_fn(|level| {
                 let own = &pools[regime][level];
                 if own.len() >= ENOUGH {
@@ -114,26 +109,59 @@ impl Spread {
                 speaks.or_else(|| *of_all.get_or_init(in_all)).unwrap_or_default()
             })
         });
-        Self { floor, borders, scores }
+        Self { floor, borders, scores: rising(scores, &pools) }
     }
 
     /// The load that is not exceeded with probability `level` when the point is `point`.
     ///
-    /// A larger newest value never gives a smaller load: a calmer pool, by level or by what the newest rise makes of the
-    /// regime, speaks along with the one that the value has moved to.
+    /// A larger newest value never gives a smaller load: a steeper regime says no less than a calmer one, and the calmer pools by
+    /// level speak along with the one that the value has moved to.
     pub(super) fn reach(&self, point: f64, steepness: Steepness, level: f64) -> f64 {
-        let calmest = regime(steepness.usual);
-        let steepest = regime(steepness.usual.max(steepness.seen));
+        let pools = &self.scores[regime(steepness.usual.max(steepness.seen))];
         let own = busyness(&self.borders, point);
         let mut reached = f64::NEG_INFINITY;
-        for pools in &self.scores[calmest..=steepest] {
-            for (busyness, scores) in pools.iter().enumerate().take(own + 1) {
-                let at = if busyness == own { point } else { self.borders[busyness] };
-                reached = reached.max(at + score(scores, level) * (at + self.floor));
-            }
+        for (busyness, scores) in pools.iter().enumerate().take(own + 1) {
+            let at = if busyness == own { point } else { self.borders[busyness] };
+            reached = reached.max(at + score(scores, level) * (at + self.floor));
         }
         reached.max(0.0)
     }
+}
+
+/// The same scores, so that none of a steeper regime is below one of a calmer: where they are the wrong way round, both become
+/// their mean, each counted by how many misses it rests on. The larger of the two would be right of neither.
+///
+/// Isotonic regression by pooling adjacent violators (Ayer, Brunk, Ewing, Reid & Silverman, 1955).
+fn rising(
+    mut scores: [[Scores; BUSYNESS]; REGIMES],
+    pools: &[[Vec<Scored>; BUSYNESS]; REGIMES],
+) -> [[Scores; BUSYNESS]; REGIMES] {
+    for busyness in 0..BUSYNESS {
+        let counts: [f64; REGIMES] = std::array::from_fn(|regime| 1.0 + pools[regime][busyness].len() as f64);
+        (0..LEVELS.len()).for_each(|level| {
+            let column = std::array::from_fn(|regime| f64::from(scores[regime][busyness][level]));
+            for (regime, score) in isotonic(column, counts).into_iter().enumerate() {
+                #[expect(clippy::cast_possible_truncation, reason = "a mean of what was an f32")]
+                let score = score as f32;
+                scores[regime][busyness][level] = score;
+            }
+        });
+    }
+    scores
+}
+
+/// The values nearest to these, each counted so much, that never fall.
+fn isotonic(mut values: [f64; REGIMES], counts: [f64; REGIMES]) -> [f64; REGIMES] {
+    for end in 1..REGIMES {
+        // The block that ends here takes in those before it for as long as their mean is above its own.
+        let (mut start, mut sum, mut count) = (end, values[end] * counts[end], counts[end]);
+        while start > 0 && values[start - 1] > sum / count {
+            start -= 1;
+            (sum, count) = (sum + values[start] * counts[start], count + counts[start]);
+        }
+        values[start..=end].fill(sum / count);
+    }
+    values
 }
 
 /// The score quantile at `level`: between the kept levels on the line in the logarithm of rareness, beyond them by decade.
@@ -204,7 +232,7 @@ fn conformal(mut pools: Vec<&[Scored]>) -> Scores {
 /// Takes the least score out of pools that are each in order.
 fn least(pools: &mut [&[Scored]]) -> Option<Scored> {
     let heads = pools.iter_mut().filter(|pool| !pool.is_empty());
-    heads.min_by(|a, b| Scored::order(&a[0], &b[0]))?.split_off_first().copied()
+    heads.min_by(|a, b| a[0].score.total_cmp(&b[0].score))?.split_off_first().copied()
 }
 
 #[cfg(test)]
@@ -236,6 +264,17 @@ mod tests {
         let reach = |level| spread.reach(99.0, CALM, level) - 99.0;
         assert!((reach(0.999) - 99.0).abs() < 0.1);
         assert!((reach(0.9999) - 132.0).abs() < 0.1 && (reach(0.99999) - 165.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn regimes_that_are_the_wrong_way_round_say_their_mean() {
+        // After a spike demand falls back: what looks steep was missed by less than what looks calm.
+        let calm = (0..300).map(|k| miss(100.0, 100.0 + f64::from(k % 100), CALM));
+        let steep = (0..300).map(|k| miss(100.0, 80.0 + f64::from(k % 100), STEEP_RAMP));
+        let spread = Spread::of(&calm.chain(steep).collect::<Vec<_>>(), 1.0);
+        let [calm, steep] = [CALM, STEEP_RAMP].map(|steepness| spread.reach(100.0, steepness, 0.9));
+        assert!((calm - steep).abs() < 1e-6, "{calm} {steep}");
+        assert!((calm - 180.0).abs() < 2.0, "{calm}: between 190 and 170");
     }
 
     #[test]
