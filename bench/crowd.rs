@@ -33,6 +33,10 @@ use tidetable::units::{Load, LoadPerReplica, Quantile, Replicas};
 use tidetable::{keda, plan};
 use tokio_util::sync::CancellationToken;
 
+/// The binary's own.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Worlds that differ; a target lives in one of them, at a level of its own.
 const WORLDS: usize = 20;
 
