@@ -21,6 +21,9 @@ const L_HALF_DAYS: f64 = 56.0;
 const N_DAYS: u32 = 42;
 const N_HALF_DAYS: f64 = 21.0;
 
+/// Origins lie no farther back than this, in days, and what is known at the first of them is held against the week before it.
+pub(super) const SEEN_DAYS: usize = L_DAYS as usize + 7 * REPLAYED_WEEKS + 8;
+
 /// What explanations call them.
 pub(super) const NAMES: [&str; 2] = ["log_ridge", "nonnegative"];
 

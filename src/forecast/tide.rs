@@ -63,7 +63,7 @@ impl Forecaster for Tide {
         }
         let end = origin.plus(step.slots_in(HORIZON) + 2 * step.slots_in(REFIT_EVERY) + 1);
         let lattice = Lattice::of(history, origin, end, &self.almanac);
-        let usual = Usual::of(&lattice, 0);
+        let usual = Usual::of(&lattice, lattice.origin.saturating_sub(day::SEEN_DAYS * lattice.wall.day));
         let day = Day::learn(&usual);
         let rest = Rest::learn(&usual);
         let shape = Shape::learn(history, origin, &lattice);

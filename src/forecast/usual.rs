@@ -40,8 +40,9 @@ pub(super) struct Usual<'a> {
     filled: Prefix,
     /// `y / Lc` of each used cell, with all that is known now.
     relative: Vec<f64>,
-    /// By cell; before the first week there is nothing.
+    /// By cell from `first` on; in the first week of history there is nothing.
     weeks: Vec<Option<Weeks>>,
+    first: usize,
     /// Used loads beside B4 (the median of 4 weeks) of the same cells.
     pub(super) observed: Prefix,
     pub(super) expected: Prefix,
@@ -53,7 +54,8 @@ pub(super) struct Usual<'a> {
 const RESIDUAL_CLIP: f64 = 1.5;
 
 impl<'a> Usual<'a> {
-    /// Reads the weeks for the cells from `first` on.
+    /// Reads the weeks for the cells from `first` on. Those before it are read when they are asked for, and what was observed
+    /// in them is not held against them.
     pub(super) fn of(lattice: &'a Lattice, first: usize) -> Self {
         let week = lattice.wall.week();
         let mut filled: Vec<Option<f64>> = Vec::with_capacity(lattice.len());
@@ -66,6 +68,7 @@ impl<'a> Usual<'a> {
             filled: Prefix::of(filled.into_iter()),
             relative: Vec::new(),
             weeks: Vec::new(),
+            first,
             observed: Prefix::of(std::iter::empty()),
             expected: Prefix::of(std::iter::empty()),
             residual: Prefix::of(std::iter::empty()),
@@ -75,9 +78,11 @@ impl<'a> Usual<'a> {
                 lattice.load(cell).map_or(f64::NAN, |load| usual.relative_to(cell, load, lattice.origin))
             })
             .collect();
-        usual.weeks =
-            (0..lattice.len()).map(|cell| if cell < first { None } else { usual.read_weeks(cell) }).collect();
-        let pair = |cell: usize| Some((lattice.load(cell)?, usual.weeks[cell]?.plain[0]));
+        usual.weeks = (first..lattice.len()).map(|cell| usual.read_weeks(cell)).collect();
+        let pair = |cell: usize| {
+            let weeks = usual.weeks[cell.checked_sub(first)?]?;
+            Some((lattice.load(cell)?, weeks.plain[0]))
+        };
         let observed = Prefix::of((0..lattice.origin).map(|cell| Some(pair(cell)?.0)));
         let expected = Prefix::of((0..lattice.origin).map(|cell| Some(pair(cell)?.1)));
         let residual = Prefix::of((0..lattice.origin).map(|cell| {
@@ -108,8 +113,11 @@ impl<'a> Usual<'a> {
     }
 
     /// What the last weeks say of `cell`; `None` in the first week.
-    pub(super) fn weeks(&self, cell: usize) -> Option<&Weeks> {
-        self.weeks.get(cell)?.as_ref()
+    pub(super) fn weeks(&self, cell: usize) -> Option<Weeks> {
+        match cell.checked_sub(self.first) {
+            Some(place) => *self.weeks.get(place)?,
+            None => self.read_weeks(cell),
+        }
     }
 
     fn read_weeks(&self, cell: usize) -> Option<Weeks> {
