@@ -227,6 +227,36 @@ async fn the_overview_has_a_line_per_target() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_a_source_is_shown_beside_what_is_waited_for_and_what_is_answered() {
+    let server = start(&["payments-api", "young"]).await;
+    server.board.publish(decision("payments-api", nine(), Some(34)));
+    let trouble = "http://prometheus:9090/ cannot be reached: Connection refused (os error 111)";
+    for target in ["payments-api", "young"] {
+        server.board.set_trouble(target, Some(trouble.into()));
+    }
+    let waiting = format!(
+        "no decision has been made yet; the target's history is being fetched; its source: {trouble}"
+    );
+    let readiness = server.get("/readyz").await.body;
+    assert!(readiness.contains(&format!("young: not ready, {waiting}\n")), "{readiness}");
+    assert!(readiness.contains(&format!("payments-api: ready; its source: {trouble}\n")), "{readiness}");
+    let overview = server.get("/").await.body;
+    assert!(overview.contains(&format!("young: no answer, {waiting}\n")), "{overview}");
+    assert!(overview.contains(&format!("; by scale_down_hold; its source: {trouble}\n")), "{overview}");
+    let shown = |page: &str| -> serde_json::Value { serde_json::from_str(page).unwrap() };
+    let decisions = shown(&server.get("/api/decisions").await.body);
+    for target in 0..2 {
+        assert_eq!(decisions["targets"][target]["sourceTrouble"], trouble);
+    }
+
+    // It answers again.
+    server.board.set_trouble("payments-api", None);
+    let decisions = shown(&server.get("/api/decisions").await.body);
+    assert!(decisions["targets"][0]["sourceTrouble"].is_null(), "{decisions}");
+    server.end().await;
+}
+
+#[tokio::test]
 async fn decisions_are_shown_with_their_reasons() {
     let server = start(&["payments-api", "young"]).await;
     server.board.publish(decision("payments-api", nine(), Some(34)));
@@ -261,12 +291,13 @@ async fn decisions_are_shown_with_their_reasons() {
                     ],
                     "guardedReplicas": 34, "active": true,
                 },
-                "noDecision": null,
+                "noDecision": null, "sourceTrouble": null,
             },
             {
                 "target": "young", "scaledObject": "payments/young", "mode": "active",
                 "decision": null,
                 "noDecision": "no decision has been made yet; the target's history is being fetched",
+                "sourceTrouble": null,
             },
         ],
     });

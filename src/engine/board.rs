@@ -25,6 +25,7 @@ pub(crate) const DECISION_EXPIRES: Duration = Duration::from_secs(300);
 pub struct Published {
     /// Ascending by the instant from which they are in force.
     recent: VecDeque<Arc<Decision>>,
+    trouble: Option<Arc<str>>,
 }
 
 /// Decisions that are kept: the one in force, and as many ahead as a publish delay of several ticks could bring.
@@ -61,6 +62,13 @@ impl Published {
     /// When the answer will next change by itself.
     pub fn changes_at(&self, now: Timestamp) -> Option<Timestamp> {
         self.recent.iter().map(|decision| decision.effective_from).find(|at| *at > now)
+    }
+
+    /// Why its source gives less than it should, in the source's own words and short; `None` while it gives all that is asked.
+    ///
+    /// No part of a decision, and for people alone: it names addresses and queries, which are the operator's and not KEDA's.
+    pub fn trouble(&self) -> Option<&Arc<str>> {
+        self.trouble.as_ref()
     }
 
     /// Takes a decision that is in force from later on than those before; one from the same instant is replaced, an
@@ -178,6 +186,19 @@ impl Board {
     pub fn publish(&self, decision: Arc<Decision>) {
         if let Some(entry) = self.table().entries.get(&decision.target) {
             entry.published.send_modify(|published| published.push(decision));
+        }
+    }
+
+    /// Says beside what is published for a target why its source gives less than it should, or that it does not. Whoever follows
+    /// what is published is not woken.
+    pub fn set_trouble(&self, target: &str, trouble: Option<Arc<str>>) {
+        if let Some(entry) = self.table().entries.get(target) {
+            entry.published.send_if_modified(|published| {
+                if published.trouble != trouble {
+                    published.trouble = trouble;
+                }
+                false
+            });
         }
     }
 

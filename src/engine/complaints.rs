@@ -3,6 +3,9 @@
 use super::MetricSource;
 use crate::time::Timestamp;
 
+/// No trouble is shown with more characters: it stands in a line beside others.
+const SHOWN: usize = 300;
+
 /// How often a trouble that lasts is told again.
 const COMPLAIN_EVERY: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
 
@@ -41,10 +44,12 @@ pub(super) enum Trouble<E> {
 /// The troubles of one feed.
 pub(super) type TroubleOf<S> = Trouble<<S as MetricSource>::Error>;
 
-/// When each kind of call was last complained of, while it fails, and when its answer was last called doubtful.
+/// When each kind of call was last complained of, and of what, while it fails; and when its answer was last called doubtful.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     last: [Option<Timestamp>; 3],
+    /// What each kind of call came to, while it fails.
+    said: [Option<String>; 3],
     doubted: [Option<Timestamp>; 3],
 }
 
@@ -58,6 +63,7 @@ impl Complaints {
         at: Timestamp,
         trouble: Option<&Trouble<E>>,
     ) {
+        self.said[call as usize] = trouble.map(ToString::to_string);
         let last = &mut self.last[call as usize];
         match (trouble, *last) {
             (None, Some(_)) => {
@@ -71,6 +77,12 @@ impl Complaints {
             }
             _ => {}
         }
+    }
+
+    /// What is wrong now; history first, which nothing can do without.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        let calls = [Call::Range, Call::Replay, Call::Instant];
+        calls.into_iter().find_map(|call| self.said[call as usize].as_deref())
     }
 
     /// Takes down that an answer may be incomplete.
@@ -95,5 +107,13 @@ impl Complaints {
                 "the metrics source doubts its own answer"
             );
         }
+    }
+}
+
+/// A trouble as it is shown beside others.
+pub(super) fn in_short(trouble: &str) -> String {
+    match trouble.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &trouble[..end]),
+        None => trouble.to_owned(),
     }
 }

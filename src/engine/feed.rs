@@ -108,6 +108,11 @@ impl<S: MetricSource, H: History, A: Archive> Feed<S, H, A> {
         self.fetched.is_some() && self.learning.has_come_to_an_end()
     }
 
+    /// Why something of it is not known that should be.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.complaints.trouble().or_else(|| self.learning.trouble())
+    }
+
     /// All that is known now.
     pub(super) fn evidence(&self, live: Option<Observation>) -> Evidence<'_> {
         self.evidence_of(self.history.settled(), self.history.provisional(), live)

@@ -60,6 +60,8 @@ pub(super) struct Learning<S: MetricSource, A> {
     /// The origin of a regular fit that found too short a history.
     too_short: Option<Slot>,
     retry: Option<(Timestamp, TimeDelta)>,
+    /// Why the newest fit came to nothing, if it did.
+    trouble: Option<String>,
 }
 
 impl<S: MetricSource, A: Archive> Learning<S, A> {
@@ -89,6 +91,7 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
             learned: None,
             too_short: None,
             retry: None,
+            trouble: None,
         }
     }
 
@@ -101,6 +104,11 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
         self.forecaster = (self.forecasters)(&almanac.clone().with_events(all));
         self.under_way = None;
         self.outdated = Some(in_force_from);
+    }
+
+    /// Why there is no newer model, where there should be one.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     /// The model in force.
@@ -212,10 +220,12 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
                 metrics.fitted(target, "failed");
                 let again_in_seconds = wait.num_seconds();
                 tracing::warn!(target, demand, error = %failure, again_in_seconds, "there is no new model");
+                self.trouble = Some(failure.to_string());
                 return;
             }
         };
         self.retry = None;
+        self.trouble = None;
         self.outdated = None;
         self.learned = Some(origin);
         if let Some(archive) = self.archive.clone().filter(|_| !unkept.is_empty()) {

@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::complaints::in_short;
 use super::feed::{Feed, Means, Supply};
 use super::fitting::{FitPool, IN_FORCE_AFTER, name_hash};
 use super::record::Record;
@@ -168,6 +169,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         self.heed(at);
         let advances = self.feeds.iter_mut().map(|feed| feed.advance(at, deadline, PATIENCE));
         let live = join_all(advances).await;
+        self.shared.board.set_trouble(&self.target.name, self.trouble());
 
         let state = match self.state.take() {
             Some(state) => state,
@@ -187,6 +189,18 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         shared.board.publish(Arc::clone(&decision));
         shared.metrics.ticked((shared.clock.now() - began).to_std().unwrap_or_default());
         Some(decision)
+    }
+
+    /// Why its sources give less than they should.
+    fn trouble(&self) -> Option<Arc<str>> {
+        let (demand, trouble) = self
+            .target
+            .demands
+            .iter()
+            .zip(&self.feeds)
+            .find_map(|(demand, feed)| Some((demand, feed.trouble()?)))?;
+        let of = if self.feeds.len() > 1 { format!("{}: ", demand.name) } else { String::new() };
+        Some(in_short(&format!("{of}{trouble}")).into())
     }
 
     /// Takes in what is declared at `at`: a hold at once, events as soon as they have been learned with.

@@ -118,9 +118,7 @@ async fn overview<C: Clock>(State(shown): State<Arc<Shown<C>>>) -> Result<impl I
         let table = shown.board.table();
         for target in table.targets() {
             let published = table.published(&target.name).unwrap_or_default();
-            let decision = published.at(now);
-            let decision = decision.as_ref().map(|decision| &***decision);
-            page.push_str(&view::line(target, decision, now));
+            page.push_str(&view::line(target, &published, now));
             page.push('\n');
         }
         Ok(page)
@@ -136,14 +134,8 @@ async fn decisions<C: Clock>(State(shown): State<Arc<Shown<C>>>) -> Result<impl 
             .targets()
             .map(|target| (target, table.published(&target.name).unwrap_or_default()))
             .collect();
-        let decided: Vec<_> =
-            published.iter().map(|(target, published)| (target, published.at(now))).collect();
-        let targets = decided
-            .iter()
-            .map(|(target, decision)| {
-                view::Entry::new(target, decision.as_ref().map(|decision| &***decision))
-            })
-            .collect();
+        let targets =
+            published.iter().map(|(target, published)| view::Entry::new(target, published, now)).collect();
         Ok(serde_json::to_string(&view::Board { at: now, targets })?)
     });
     Ok(([(CONTENT_TYPE, "application/json")], page.await?))

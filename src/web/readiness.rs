@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::view::trouble;
 use crate::engine::{Board, NoDecision};
 use crate::time::Timestamp;
 
@@ -42,13 +43,13 @@ impl Readiness {
         let mut targets: Vec<_> = table
             .targets()
             .map(|target| {
-                let decided = table.published(&target.name).unwrap_or_default().at(now).map(|_| ());
-                (&target.name, decided)
+                let published = table.published(&target.name).unwrap_or_default();
+                (&target.name, published.at(now).map(|_| ()), trouble(&published))
             })
             .collect();
-        targets.sort_by_key(|(_, decided)| *decided != Err(NoDecision::Never));
+        targets.sort_by_key(|(_, decided, _)| *decided != Err(NoDecision::Never));
         let all = targets.len();
-        let waiting = targets.iter().filter(|(_, decided)| *decided == Err(NoDecision::Never)).count();
+        let waiting = targets.iter().filter(|(_, decided, _)| *decided == Err(NoDecision::Never)).count();
         let grace_is_over = (now - self.started).to_std().is_ok_and(|passed| passed >= self.grace);
 
         let ready = waiting == 0 || grace_is_over || self.has_been.load(Ordering::Relaxed);
@@ -68,12 +69,14 @@ impl Readiness {
         if let Some(notice) = board.notice() {
             let _ = writeln!(detail, "{notice}");
         }
-        for (name, decided) in targets.iter().take(MOST_LISTED) {
+        for (name, decided, trouble) in targets.iter().take(MOST_LISTED) {
             // Writing to a string cannot fail.
             let _ = match decided {
-                Ok(()) => writeln!(detail, "{name}: ready"),
-                Err(NoDecision::Never) => writeln!(detail, "{name}: not ready, {}", NoDecision::Never),
-                Err(expired) => writeln!(detail, "{name}: ready, but {expired}"),
+                Ok(()) => writeln!(detail, "{name}: ready{trouble}"),
+                Err(NoDecision::Never) => {
+                    writeln!(detail, "{name}: not ready, {}{trouble}", NoDecision::Never)
+                }
+                Err(expired) => writeln!(detail, "{name}: ready, but {expired}{trouble}"),
             };
         }
         if all > MOST_LISTED {

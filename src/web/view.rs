@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::decision::{Claim, Decision};
-use crate::engine::{NoDecision, Target};
+use crate::engine::{Published, Target};
 use crate::forecast::Observation;
 use crate::guard::Mode;
 use crate::guard::surge::Surge;
@@ -30,6 +30,8 @@ pub(super) struct Entry<'a> {
     mode: &'static str,
     decision: Option<Shown<'a>>,
     no_decision: Option<String>,
+    /// Why its source gives less than it should.
+    source_trouble: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -168,13 +170,15 @@ fn mode(target: &Target) -> &'static str {
 
 impl<'a> Entry<'a> {
     /// What is shown of a target.
-    pub(super) fn new(target: &'a Target, decision: Result<&'a Decision, &NoDecision>) -> Self {
+    pub(super) fn new(target: &'a Target, published: &'a Published, now: Timestamp) -> Self {
+        let decision = published.at(now);
         Self {
             target: &target.name,
             scaled_object: target.scaled_object.to_string(),
             mode: mode(target),
+            no_decision: decision.as_ref().err().map(ToString::to_string),
             decision: decision.ok().map(|decision| Shown::new(target, decision)),
-            no_decision: decision.err().map(ToString::to_string),
+            source_trouble: published.trouble().map(|trouble| &**trouble),
         }
     }
 }
@@ -306,11 +310,17 @@ impl<'a> Shown<'a> {
     }
 }
 
+/// What is wrong with a target's source, as the rest of a line about the target.
+pub(super) fn trouble(published: &Published) -> String {
+    published.trouble().map(|trouble| format!("; its source: {trouble}")).unwrap_or_default()
+}
+
 /// One line for a person.
-pub(super) fn line(target: &Target, decision: Result<&Decision, &NoDecision>, now: Timestamp) -> String {
-    let decision = match decision {
+pub(super) fn line(target: &Target, published: &Published, now: Timestamp) -> String {
+    let trouble = trouble(published);
+    let decision = match published.at(now) {
         Ok(decision) => decision,
-        Err(why) => return format!("{}: no answer, {why}", target.name),
+        Err(why) => return format!("{}: no answer, {why}{trouble}", target.name),
     };
     let answer = match decision.guarded {
         Some(replicas) => format!("{replicas} replicas"),
@@ -348,5 +358,5 @@ pub(super) fn line(target: &Target, decision: Result<&Decision, &NoDecision>, no
     if !rules.is_empty() {
         parts.push(format!("by {}", rules.join(", ")));
     }
-    format!("{}: {}", target.name, parts.join("; "))
+    format!("{}: {}{trouble}", target.name, parts.join("; "))
 }

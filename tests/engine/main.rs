@@ -324,6 +324,30 @@ async fn the_first_decision_waits_for_its_model_and_not_for_ever() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_a_source_stands_beside_what_is_published_until_it_answers_again() {
+    let source = Source::new(21);
+    source.set(Mood::Refuses);
+    let (mut worker, shared) = worker(&source, Mode::Active);
+    let trouble = || {
+        let published = shared.board.table().published("payments-api").unwrap();
+        published.trouble().map(ToString::to_string)
+    };
+    assert_eq!(trouble(), None);
+    let mut following = shared.board.table().subscribe("payments-api").unwrap();
+    following.mark_unchanged();
+    assert!(worker.tick(at(0)).await.is_none(), "there is nothing to decide by");
+    assert_eq!(trouble().as_deref(), Some("the source is down"));
+    assert!(!following.has_changed().unwrap(), "nobody is woken for it");
+    source.set(Mood::Answers);
+    decided(&mut worker, 15).await;
+    assert_eq!(decided(&mut worker, 30).await.rung, Rung::Planned);
+    assert_eq!(trouble(), None);
+    source.set(Mood::Refuses);
+    assert!(worker.tick(at(45)).await.is_some(), "it goes on answering");
+    assert_eq!(trouble().as_deref(), Some("the source is down"));
+}
+
+#[tokio::test]
 async fn a_clock_that_goes_back_ends_the_worker() {
     let (worker, shared) = worker(&Source::new(21), Mode::Active);
     let clock = Arc::clone(&shared.clock);
