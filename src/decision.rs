@@ -89,9 +89,27 @@ pub struct State {
     shortfall: Option<Shortfall>,
     /// What declared events will need, by the same look.
     prospects: Arc<[Prospect]>,
+    look: Look,
     /// What was answered last.
     answered: Option<Replicas>,
     guard: guard::State,
+}
+
+/// Whether what was found at the last look at the horizon can still be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Look {
+    #[default]
+    Holds,
+    /// It is by another model, which may know of other events.
+    Outdated,
+}
+
+impl State {
+    /// The same for a decision by another model than the last one's: it looks at the whole horizon, whatever the time is.
+    #[must_use]
+    pub fn by_another_model(self) -> Self {
+        Self { look: Look::Outdated, ..self }
+    }
 }
 
 /// What one demand asks for, and from what.
@@ -138,6 +156,9 @@ pub struct Decision {
 
 /// Decides at `now` for a target with the demands of `evidence`, always the same ones in the same order. The second result
 /// is the state for the next decision.
+///
+/// It also looks at the whole horizon every five minutes, and when the model is another one ([`State::by_another_model`]): who
+/// has just declared an event wants to know what it will need.
 pub fn decide(
     target: &Arc<str>,
     now: Timestamp,
@@ -146,7 +167,7 @@ pub fn decide(
     state: &State,
 ) -> (Decision, State) {
     let (mut decision, mut next) = answer(target, now, evidence, policy, state);
-    if now.timestamp().rem_euclid(LOOK_AHEAD_EVERY) == 0 {
+    if state.look == Look::Outdated || now.timestamp().rem_euclid(LOOK_AHEAD_EVERY) == 0 {
         let standing = state.answered.or(decision.guarded);
         (next.shortfall, next.prospects) = look_ahead(now, evidence, &next.newest_live, policy, standing);
     }
@@ -191,7 +212,7 @@ pub fn answer(
     };
     let answered = decision.guarded.or(state.answered);
     let (shortfall, prospects) = (state.shortfall, Arc::clone(&state.prospects));
-    (decision, State { newest_live, watches, shortfall, prospects, answered, guard })
+    (decision, State { newest_live, watches, shortfall, prospects, look: Look::Holds, answered, guard })
 }
 
 /// What will be missing of any demand, the largest shortfall, and what declared events will need.

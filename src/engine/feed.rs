@@ -108,6 +108,11 @@ impl<S: MetricSource, H: History, A: Archive> Feed<S, H, A> {
         self.fetched.is_some() && self.learning.has_come_to_an_end()
     }
 
+    /// How many models have come into force so far.
+    pub(super) fn models(&self) -> u64 {
+        self.learning.models()
+    }
+
     /// Why something of it is not known that should be.
     pub(super) fn trouble(&self) -> Option<&str> {
         self.complaints.trouble().or_else(|| self.learning.trouble())

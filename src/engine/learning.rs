@@ -60,6 +60,8 @@ pub(super) struct Learning<S: MetricSource, A> {
     /// The origin of a regular fit that found too short a history.
     too_short: Option<Slot>,
     retry: Option<(Timestamp, TimeDelta)>,
+    /// How many models have come into force.
+    models: u64,
     /// Why the newest fit came to nothing, if it did.
     trouble: Option<String>,
 }
@@ -91,6 +93,7 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
             learned: None,
             too_short: None,
             retry: None,
+            models: 0,
             trouble: None,
         }
     }
@@ -104,6 +107,11 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
         self.forecaster = (self.forecasters)(&almanac.clone().with_events(all));
         self.under_way = None;
         self.outdated = Some(in_force_from);
+    }
+
+    /// How many models have come into force so far, the present one included.
+    pub(super) fn models(&self) -> u64 {
+        self.models
     }
 
     /// Why there is no newer model, where there should be one.
@@ -256,6 +264,7 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
                     }
                 }
                 self.model = Some(model);
+                self.models += 1;
                 self.too_short = None;
                 metrics.fitted(target, "ok");
                 let data_until = self.demand.step.start(origin);

@@ -146,6 +146,8 @@ async fn an_event_that_is_declared_reaches_the_model_in_force_on_every_replica_f
             assert!(!knows(&decision) && !knows(&opinion), "not before a minute after it was declared");
         }
         assert!(decision.guarded >= before.reactive_need(), "it goes on answering: {decision:?}");
+        // What it will need is said with the first decision that knows it, and not with the next look at the whole horizon.
+        assert_eq!(knows(&decision), !decision.prospects.is_empty(), "at {second}: {decision:?}");
         seen.push((knows(&decision), knows(&opinion)));
         answers.push((decision.guarded, opinion.guarded));
     }
