@@ -35,10 +35,15 @@ fn the_definition_refuses_what_nobody_could_follow() {
     let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"];
     assert_eq!(spec["required"], json!(["targets"]));
     assert_eq!(spec["properties"]["targets"]["minItems"], 1);
-    let rule =
-        |at: &serde_json::Value| at["x-kubernetes-validations"][0]["rule"].as_str().unwrap().to_owned();
-    assert_eq!(rule(spec), "has(self.surge) || has(self.hold)");
-    assert_eq!(rule(&spec["properties"]["surge"]["properties"]["uplift"]), "self.expected <= self.upper");
+    assert_eq!(spec["properties"]["targets"]["x-kubernetes-list-type"], "set", "none is named twice");
+    let rules = |at: &serde_json::Value| {
+        let rules = at["x-kubernetes-validations"].as_array().unwrap();
+        rules.iter().map(|rule| rule["rule"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(rules(spec), ["has(self.surge) || has(self.hold)"]);
+    let uplift = &spec["properties"]["surge"]["properties"]["uplift"];
+    // An API server lets a whole 0 pass a minimum of 0.01: it compares whole numbers with what is whole of the bound.
+    assert_eq!(rules(uplift), ["self.expected > 0.0", "self.expected <= self.upper"]);
     let hold = &spec["properties"]["hold"];
     assert_eq!(hold["properties"]["until"]["format"], "date-time");
     let required = hold["required"].as_array().unwrap();
