@@ -82,6 +82,21 @@ impl Error {
         }
     }
 
+    /// What is lacking and what caused it, in a line.
+    pub(super) fn with_causes(&self) -> String {
+        // kube's errors repeat their causes; nobody wants to read a missing file three times.
+        let mut said = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(because) = cause {
+            let words = because.to_string();
+            if !said.contains(&words) {
+                said = format!("{said}: {words}");
+            }
+            cause = because.source();
+        }
+        said
+    }
+
     /// Its kind, for a label.
     pub(super) fn name(&self) -> &'static str {
         match self {

@@ -197,6 +197,7 @@ async fn listen(client: kube::Client, namespace: String, sight: Arc<Sight>) {
                 if known.insert(name.clone(), surge.spec.clone()).as_ref() == Some(&surge.spec) {
                     continue;
                 }
+                sight.changed(&namespace);
                 match surge.spec.read(&name) {
                     Ok(_) => {
                         let cancelled = surge.spec.cancelled;
@@ -207,9 +208,15 @@ async fn listen(client: kube::Client, namespace: String, sight: Arc<Sight>) {
             }
             Ok(Event::Delete(surge)) => {
                 known.remove(&surge.name_any());
+                sight.changed(&namespace);
                 tracing::info!(namespace, name = surge.name_any(), "a SurgeEvent is gone");
             }
-            Ok(Event::InitDone) => sight.listed(&namespace),
+            Ok(Event::InitDone) => {
+                sight.listed(&namespace);
+                if lacking.take().is_some() {
+                    tracing::info!(namespace, "SurgeEvents are read again");
+                }
+            }
             Ok(Event::Init) => {}
             Err(error) => {
                 let what = format!("surgeevents of {namespace}");
@@ -218,7 +225,7 @@ async fn listen(client: kube::Client, namespace: String, sight: Arc<Sight>) {
                     // Nobody will tell us; an API server that is only away is waited for, as long as a first decision waits.
                     sight.listed(&namespace);
                 }
-                let why = error.map(|error| error.to_string());
+                let why = error.map(|error| error.with_causes());
                 if why.is_some() && why != lacking {
                     tracing::info!(namespace, why, "SurgeEvents are not read");
                     lacking = why;

@@ -1,8 +1,9 @@
 //! What is told in the cluster: the status of `SurgeEvent`s, and Kubernetes Events on what somebody may want to act on.
 //!
-//! One replica tells, the holder of a Lease ([`super::lease`]); the others could tell the same. Every quarter minute it works out
-//! what each status should be and writes those that are not so; Events follow from what changed. What is told of
-//! targets is what changes while one replica holds: what changes in the moment in which the Lease passes on is in the log.
+//! One replica tells, the holder of a Lease ([`super::lease`]); the others could tell the same. Every five seconds it works out
+//! what each status should be and writes those that are not so, so that who declares something need not wait for it; Events
+//! follow from what changed. What is told of targets, every quarter minute, is what changes while one replica holds: what changes
+//! in the moment in which the Lease passes on is in the log.
 //!
 //! None of it is waited for by an answer, and what cannot be written is said once and tried again.
 
@@ -26,8 +27,14 @@ use crate::guard::{Mode, Rung};
 use crate::plan::Limit;
 use crate::time::Timestamp;
 
-/// How often it is looked what is to be told; no status is written more often.
+/// How often the Lease is renewed, and it is looked what is to be told of targets.
 const TELL_EVERY: Duration = Duration::from_secs(15);
+
+/// How often it is looked whether a status is to be written.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Tries to write the status of one object are this far apart, whatever becomes of them.
+const WRITTEN_APART: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
 
 /// After a Lease that may not be taken: rights come by hand.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(60);
@@ -37,7 +44,7 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(60);
 const APART: chrono::TimeDelta = chrono::TimeDelta::minutes(7);
 
 /// Events in one turn; API servers limit them too. What is beyond it is in the log only.
-const MOST_EVENTS: usize = 20;
+const MOST_EVENTS: usize = 10;
 
 /// Who we are in the eyes of the API server.
 const REPORTER: &str = "tidetable";
@@ -67,10 +74,16 @@ pub async fn herald<C: Clock>(
     let mut herald = Herald { client, sight, recorder, memory: Memory::default() };
     let mut lacking = Complaint::default();
     let mut held = false;
+    let mut campaign_at = clock.now();
     loop {
         let now = clock.now();
-        let campaigned = candidate.campaign(now).await;
-        lacking.note("the Lease that says who writes is not had", campaigned.as_ref().err());
+        let campaigns = campaign_at <= now;
+        if campaigns {
+            let campaigned = candidate.campaign(now).await;
+            lacking.note("the Lease that says who writes is not had", campaigned.as_ref().err());
+            let again = if campaigned.is_ok() || candidate.holds() { TELL_EVERY } else { TRY_AGAIN_AFTER };
+            campaign_at = now + again;
+        }
         let holds = candidate.holds();
         if holds != held {
             tracing::info!(lease, holds, "who writes status and Events has changed");
@@ -79,14 +92,24 @@ pub async fn herald<C: Clock>(
         }
         herald.sight.holds_lease(holds);
         if holds {
-            herald.turn(&board.table(), now, &candidate).await;
+            let scope = if campaigns { Scope::All } else { Scope::Statuses };
+            herald.turn(&board.table(), now, scope, &candidate).await;
         }
-        let wait = if campaigned.is_ok() || holds { TELL_EVERY } else { TRY_AGAIN_AFTER };
+        let next = if holds { campaign_at.min(now + LOOK_EVERY) } else { campaign_at };
         tokio::select! {
             () = shutdown.cancelled() => return candidate.release(clock.now()).await,
-            () = clock.sleep_until(now + wait) => {}
+            () = clock.sleep_until(next) => {}
         }
     }
+}
+
+/// What is told in a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// What becomes of what is declared.
+    Statuses,
+    /// What has changed of targets, too.
+    All,
 }
 
 /// Who tells.
@@ -102,6 +125,8 @@ struct Herald {
 struct Memory {
     /// By the UID of the object: what a watch shows may be older.
     written: BTreeMap<String, SurgeEventStatus>,
+    /// By UID, when it was last tried to write a status.
+    tried: BTreeMap<String, Timestamp>,
     /// UIDs of objects whose status could not be found once.
     missed: BTreeSet<String>,
     targets: BTreeMap<Arc<str>, Told>,
@@ -134,7 +159,7 @@ struct Complaint(Option<String>);
 
 impl Complaint {
     fn note(&mut self, what: &str, error: Option<&Error>) {
-        let why = error.map(ToString::to_string);
+        let why = error.map(Error::with_causes);
         match &why {
             Some(why) if self.0.as_ref() != Some(why) => tracing::warn!(why, "{what}"),
             None if self.0.is_some() => tracing::info!("writing to the cluster works again"),
@@ -153,19 +178,21 @@ struct Message {
 }
 
 impl Herald {
-    /// Tells all that is not told yet, as long as `candidate` holds.
-    async fn turn(&mut self, table: &Table, now: Timestamp, candidate: &Candidate) {
+    /// Tells all of `scope` that is not told yet, as long as `candidate` holds.
+    async fn turn(&mut self, table: &Table, now: Timestamp, scope: Scope, candidate: &Candidate) {
         let surges = self.sight.surges();
         let there: BTreeSet<String> = surges.iter().filter_map(|surge| surge.uid()).collect();
         self.memory.written.retain(|uid, _| there.contains(uid));
+        self.memory.tried.retain(|uid, tried| there.contains(uid) && now - *tried < WRITTEN_APART);
         self.memory.missed.retain(|uid| there.contains(uid));
-        let (mut messages, mut trouble) = (Vec::new(), None);
+        let (mut messages, mut trouble, mut waits) = (Vec::new(), None, false);
         for surge in surges {
             if !candidate.holds() {
                 return;
             }
             match self.write(&surge, table, now).await {
-                Ok(news) => messages.extend(news),
+                Ok(Some(news)) => messages.extend(news),
+                Ok(None) => waits = true,
                 // It is gone, and its watch will say so; or the definition is an older one, without a status.
                 Err(error @ Error::NotFound { .. }) => {
                     if !self.memory.missed.insert(surge.uid().unwrap_or_default()) {
@@ -175,7 +202,7 @@ impl Herald {
                 Err(error) => trouble = Some(error),
             }
         }
-        for target in table.targets() {
+        for target in table.targets().filter(|_| scope == Scope::All) {
             let published = table.published(&target.name).unwrap_or_default();
             if let Ok(decision) = published.at(now) {
                 messages.extend(self.news_of(target, decision, now).await);
@@ -200,16 +227,20 @@ impl Herald {
             let what = format!("events of {namespace}");
             trouble = bounded(&what, "create", self.recorder.publish(&event, about)).await.err().or(trouble);
         }
-        self.memory.lacking.note("what becomes of SurgeEvents is not written", trouble.as_ref());
+        // What could not be written a moment ago and waits for its next try does not work again.
+        if trouble.is_some() || !waits {
+            self.memory.lacking.note("what becomes of SurgeEvents is not written", trouble.as_ref());
+        }
     }
 
-    /// Writes the status of a `SurgeEvent` where it is another than before; what is news in it.
+    /// Writes the status of a `SurgeEvent` where it is another than before; what is news in it. `None` where it was tried a moment
+    /// ago and has to wait.
     async fn write(
         &mut self,
         surge: &SurgeEvent,
         table: &Table,
         now: Timestamp,
-    ) -> Result<Vec<Message>, Error> {
+    ) -> Result<Option<Vec<Message>>, Error> {
         let (name, uid) = (surge.name_any(), surge.uid().unwrap_or_default());
         let namespace = surge.namespace().unwrap_or_default();
         let mut surge = surge.clone();
@@ -219,8 +250,12 @@ impl Herald {
         let concerned = self.concerned(&surge, &namespace, table, now);
         let fresh = status(&surge, &concerned, now);
         if surge.status.as_ref() == Some(&fresh) {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
+        if self.memory.tried.contains_key(&uid) {
+            return Ok(None);
+        }
+        self.memory.tried.insert(uid.clone(), now);
         let surges: Api<SurgeEvent> = Api::namespaced(self.client.clone(), &namespace);
         // What is not known is null in it, and so taken away from what is there.
         let patch = Patch::Merge(json!({ "status": fresh }));
@@ -236,7 +271,7 @@ impl Herald {
         });
         let messages = messages.collect();
         self.memory.written.insert(uid, fresh);
-        Ok(messages)
+        Ok(Some(messages))
     }
 
     /// The targets of a `SurgeEvent` that there are in its namespace.
@@ -247,8 +282,11 @@ impl Herald {
         table: &Table,
         now: Timestamp,
     ) -> Vec<Concerned> {
-        let named = surge.spec.targets.iter().filter_map(|name| table.target(name));
+        // Each once, however often an object that is older than its definition names it.
+        let names: BTreeSet<_> = surge.spec.targets.iter().collect();
+        let named = names.into_iter().filter_map(|name| table.target(name));
         let own = named.filter(|target| target.scaled_object.namespace == namespace);
+        let name = surge.name_any();
         let concerned = own.map(|target| {
             let learned =
                 self.sight.lead_time(&target.scaled_object).filter(|_| target.lead_time == LeadTime::Learned);
@@ -256,6 +294,10 @@ impl Herald {
             Concerned {
                 lead_time: learned.unwrap_or(target.policy.plan.lead_time),
                 decision: published.at(now).ok().cloned(),
+                left_out: self
+                    .sight
+                    .heeded(target)
+                    .is_some_and(|heeded| heeded.leaves_out(&target.name, &name)),
                 target: Arc::clone(target),
             }
         });

@@ -3,6 +3,7 @@
 //! Both are read, not watched: the tolerance as seldom as the ScaledObject, the replicas as often as the HPA looks, and where
 //! the tolerance is 0 not at all, for then no answer depends on them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub(super) struct Looker<C> {
 
 impl<C: Clock> Looker<C> {
     pub(super) async fn run(self) {
-        let mut lacking = None;
+        let mut lacking = BTreeSet::new();
         loop {
             let looked = self.look(&mut lacking).await;
             if let Err(error) = &looked {
@@ -58,7 +59,7 @@ impl<C: Clock> Looker<C> {
     }
 
     /// Reads what scales, and then counts until that is to be read again.
-    async fn look(&self, lacking: &mut Option<String>) -> Result<(), Error> {
+    async fn look(&self, lacking: &mut BTreeSet<String>) -> Result<(), Error> {
         let scaled = Scaled::read(&self.client, &self.owner).await?;
         let (up, down) = match scaled.hpa(&self.client).await {
             Ok(hpa) => (tolerance(&hpa, "scaleUp"), tolerance(&hpa, "scaleDown")),
@@ -84,17 +85,16 @@ impl<C: Clock> Looker<C> {
         Ok(())
     }
 
-    /// Says once what cannot be read, and what becomes of answers.
-    fn lack(&self, lacking: &mut Option<String>, error: &Error) {
+    /// Says what cannot be read, and what becomes of answers: each trouble once, for there may be two that take turns.
+    fn lack(&self, lacking: &mut BTreeSet<String>, error: &Error) {
         self.sight.failed(&self.owner, error);
-        let why = error.to_string();
-        if lacking.as_ref() != Some(&why) {
+        let why = error.with_causes();
+        if lacking.insert(why.clone()) {
             tracing::warn!(
                 scaled_object = %self.owner,
                 why,
                 "the HPA is not seen; answers take its tolerance for what hpaTolerance says, and carry headroom while replicas are not counted"
             );
-            *lacking = Some(why);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is counted of reading the cluster.
 //!
-//! Labels are configured ScaledObjects and the kinds of [`super::Error`]: closed sets, both.
+//! Labels are configured ScaledObjects, their namespaces and the kinds of [`super::Error`]: closed sets, both.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -24,11 +24,18 @@ struct Failed {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Declared {
+    namespace: String,
+}
+
 /// Gauges and counters; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     lead_time: Family<Owner, Gauge>,
     errors: Family<Failed, Counter>,
+    surges: Family<Declared, Gauge>,
+    left_out: Family<Declared, Gauge>,
     lease_held: Gauge,
 }
 
@@ -47,6 +54,16 @@ impl Metrics {
             self.errors.clone(),
         );
         registry.register(
+            "surge_events",
+            "Surges declared as SurgeEvents that are heeded",
+            self.surges.clone(),
+        );
+        registry.register(
+            "surge_events_left_out",
+            "Surges declared as SurgeEvents that are not heeded for a target or more, because there are too many",
+            self.left_out.clone(),
+        );
+        registry.register(
             "lease_held",
             "1 while this replica writes the status of SurgeEvents and Kubernetes Events",
             self.lease_held.clone(),
@@ -57,6 +74,13 @@ impl Metrics {
         let labels = Owner { namespace: owner.namespace.clone(), scaled_object: owner.name.clone() };
         let seconds = i64::try_from(learned.lead_time.as_secs()).unwrap_or(i64::MAX);
         self.lead_time.get_or_create(&labels).set(seconds);
+    }
+
+    pub(super) fn heeded(&self, namespace: &str, surges: usize, left_out: usize) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let labels = Declared { namespace: namespace.to_owned() };
+        self.surges.get_or_create(&labels).set(count(surges));
+        self.left_out.get_or_create(&labels).set(count(left_out));
     }
 
     pub(super) fn holds_lease(&self, holds: bool) {

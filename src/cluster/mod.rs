@@ -15,6 +15,7 @@
 
 mod error;
 mod follow;
+mod heeded;
 mod herald;
 mod hpa;
 mod lease;
@@ -28,6 +29,7 @@ mod surge;
 
 pub use error::Error;
 pub use follow::{connect, follow, watch_over};
+pub use heeded::left_out;
 pub use herald::{Candidacy, herald};
 pub use metrics::Metrics;
 pub use scaled::{Scale, Scaled};

@@ -1,13 +1,13 @@
 //! What has been seen, for whoever asks: the engine for lead times, people for what is lacking.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kube::ResourceExt as _;
 use kube::runtime::reflector::Store;
 
+use super::heeded::{Heeded, MOST_OF_NAMESPACE, MOST_OF_TARGET};
 use super::hpa::Counted;
 use super::{Error, Metrics, SurgeEvent};
 use crate::engine::{ClusterView, Declared, ScaledObject, Target};
@@ -33,6 +33,12 @@ struct Namespace {
     surges: Store<SurgeEvent>,
     /// They have been listed, or could not be: what is not there now is not declared.
     listed: bool,
+    /// The targets that somebody asked for: there are those, and what names others takes no place among what is heeded.
+    asked_for: BTreeSet<Arc<str>>,
+    /// What is heeded of them; `None` while that is to be worked out anew.
+    heeded: Option<Arc<Heeded>>,
+    /// How many were left out when that was last said.
+    said_left_out: usize,
 }
 
 #[derive(Debug, Default)]
@@ -85,7 +91,7 @@ impl Sight {
     /// Notes that `owner` cannot be seen, and says so when that is new.
     pub(super) fn lack(&self, owner: &ScaledObject, error: &Error) {
         self.metrics.failed(owner, error.name());
-        let why = format!("{:#}", WithCauses(error));
+        let why = error.with_causes();
         let mut seen = self.seen();
         let entry = seen.entry(owner.clone()).or_default();
         if entry.lacking.as_ref() != Some(&why) {
@@ -104,14 +110,57 @@ impl Sight {
 
     /// Takes `surges` for what is declared in `namespace`, as soon as it has been listed.
     pub(super) fn declare(&self, namespace: &str, surges: Store<SurgeEvent>) {
-        self.namespaces().insert(namespace.to_owned(), Namespace { surges, listed: false });
+        let known =
+            Namespace { surges, listed: false, asked_for: BTreeSet::new(), heeded: None, said_left_out: 0 };
+        self.namespaces().insert(namespace.to_owned(), known);
     }
 
     /// Notes that what is declared in `namespace` is known now, or cannot be.
     pub(super) fn listed(&self, namespace: &str) {
         if let Some(known) = self.namespaces().get_mut(namespace) {
-            known.listed = true;
+            (known.listed, known.heeded) = (true, None);
         }
+    }
+
+    /// Notes that something else is declared in `namespace`.
+    pub(super) fn changed(&self, namespace: &str) {
+        if let Some(known) = self.namespaces().get_mut(namespace) {
+            known.heeded = None;
+        }
+    }
+
+    /// What is heeded in the namespace of `target`; `None` until it is known what is declared there. It is worked out once for
+    /// each change, and not for each target at each decision.
+    pub(super) fn heeded(&self, target: &Target) -> Option<Arc<Heeded>> {
+        let namespace = target.scaled_object.namespace.as_str();
+        let mut namespaces = self.namespaces();
+        let known = namespaces.get_mut(namespace).filter(|known| known.listed)?;
+        if !known.asked_for.contains(&target.name) {
+            known.asked_for.insert(Arc::clone(&target.name));
+            known.heeded.take_if(|heeded| heeded.would_differ_with(&target.name));
+        }
+        if let Some(heeded) = &known.heeded {
+            return Some(Arc::clone(heeded));
+        }
+        let heeded = Arc::new(Heeded::of(known.surges.state(), &known.asked_for));
+        let left_out = heeded.left_out();
+        self.metrics.heeded(namespace, heeded.surges(), left_out);
+        // Said when it begins and each time that it has doubled: whoever declares in a loop does not fill the log, too.
+        if left_out > 2 * known.said_left_out {
+            tracing::warn!(
+                namespace,
+                left_out,
+                most_of_target = MOST_OF_TARGET,
+                most_of_namespace = MOST_OF_NAMESPACE,
+                "there are more SurgeEvents than are heeded; delete those that are over"
+            );
+            known.said_left_out = left_out;
+        } else if left_out == 0 && known.said_left_out > 0 {
+            tracing::info!(namespace, "all SurgeEvents are heeded again");
+            known.said_left_out = 0;
+        }
+        known.heeded = Some(Arc::clone(&heeded));
+        Some(heeded)
     }
 
     /// Notes that there is a cluster, and that it is looked at.
@@ -163,50 +212,16 @@ impl ClusterView for Sight {
         self.learned(owner).map(|learned| learned.lead_time)
     }
 
-    /// By the names of the objects. One that cannot be read is left out, and the rest of them counts.
+    /// By the names of the objects.
     fn declared(&self, target: &Target) -> Option<Declared> {
-        let surges = match self.namespaces().get(&target.scaled_object.namespace) {
-            Some(Namespace { surges, listed: true }) => surges.state(),
-            _ => return self.unlooked.load(Ordering::Relaxed).then(Declared::default),
-        };
-        let mut declared = Declared::default();
-        for surge in surges.into_iter().filter(|surge| surge.spec.is_about(&target.name)) {
-            let Ok((event, hold)) = surge.spec.read(&surge.name_any()) else { continue };
-            if event.is_some() {
-                declared.since = declared.since.max(surge.changed_at());
-            }
-            declared.events.extend(event);
-            declared.holds.extend(hold);
+        match self.heeded(target) {
+            Some(heeded) => Some(heeded.declared(&target.name)),
+            None => self.unlooked.load(Ordering::Relaxed).then(Declared::default),
         }
-        // A store has them in no order.
-        declared.events.sort_by(|a, b| (a.at, &a.name).cmp(&(b.at, &b.name)));
-        declared
-            .holds
-            .sort_by(|a, b| (a.until, a.replicas, &a.reason).cmp(&(b.until, b.replicas, &b.reason)));
-        Some(declared)
     }
 
     fn hpa(&self, owner: &ScaledObject, at: Timestamp) -> Option<tolerance::Seen> {
         let counted = self.counted();
         Some(counted.as_ref()?.get(owner).map(|counted| counted.at(at)).unwrap_or_default())
-    }
-}
-
-/// An error and what caused it, in a line.
-struct WithCauses<'a>(&'a Error);
-
-impl std::fmt::Display for WithCauses<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // kube's errors repeat their causes; nobody wants to read a missing file three times.
-        let mut said = self.0.to_string();
-        let mut cause = std::error::Error::source(self.0);
-        while let Some(because) = cause {
-            let words = because.to_string();
-            if !said.contains(&words) {
-                said = format!("{said}: {words}");
-            }
-            cause = because.source();
-        }
-        f.write_str(&said)
     }
 }

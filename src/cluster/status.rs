@@ -14,6 +14,7 @@ use chrono::TimeDelta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::heeded::{MOST_OF_NAMESPACE, MOST_OF_TARGET};
 use super::surge::Unreadable;
 use super::{SurgeEvent, SurgeEventSpec};
 use crate::calendar::{Event, Window};
@@ -117,6 +118,8 @@ pub(super) struct Concerned {
     pub(super) lead_time: std::time::Duration,
     /// What is answered for it now, if anything is.
     pub(super) decision: Option<Arc<Decision>>,
+    /// Its surge is not heeded for this target, because there are too many.
+    pub(super) left_out: bool,
 }
 
 /// What is to be written of `surge` at `now`; `concerned` are those of its targets that there are.
@@ -188,6 +191,17 @@ fn verdict(
             unknown.join(" or ")
         )
     };
+    let left_out: Vec<&str> =
+        concerned.iter().filter(|one| one.left_out).map(|one| &*one.target.name).collect();
+    if !left_out.is_empty() {
+        let heeded = spec.hold.is_some() || left_out.len() < concerned.len();
+        let message = format!(
+            "its surge is not heeded for {}: of a target's surges the first {MOST_OF_TARGET} are, and the first {MOST_OF_NAMESPACE} of \
+             a namespace; delete SurgeEvents that are over, and bound them with a ResourceQuota",
+            left_out.join(" and ")
+        );
+        return (heeded, "TooMany", message);
+    }
     match (unknown.is_empty(), concerned.is_empty()) {
         (true, _) => (true, "Declared", "it is heeded".to_owned()),
         (false, true) => (false, "NoSuchTarget", missing()),

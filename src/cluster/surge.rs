@@ -171,11 +171,6 @@ pub enum Unreadable {
 }
 
 impl SurgeEventSpec {
-    /// Whether it is about `target`, and has not been called off.
-    pub fn is_about(&self, target: &str) -> bool {
-        !self.cancelled && self.targets.iter().any(|named| named == target)
-    }
-
     /// What it declares under `name`: all of it, or nothing where a part cannot be read.
     ///
     /// # Errors

@@ -56,7 +56,9 @@ pub fn install(format: Format, level: &str) -> Result<(), Error> {
 
 fn filter(level: &str) -> Result<EnvFilter, Error> {
     let directives = match level.trim().parse::<LevelFilter>() {
-        Ok(bare) if bare > LevelFilter::WARN => format!("warn,tidetable={bare}"),
+        // kube says each failed request at ERROR as if somebody should wake; what it means for us is said by us, with its cause.
+        Ok(bare) if bare > LevelFilter::WARN => format!("warn,kube_client=off,tidetable={bare}"),
+        Ok(bare) if bare > LevelFilter::OFF => format!("{bare},kube_client=off"),
         _ => level.trim().to_owned(),
     };
     EnvFilter::try_new(directives).map_err(|source| Error::Level { level: level.to_owned(), source })
@@ -72,9 +74,9 @@ mod tests {
 
     #[test]
     fn a_bare_level_is_ours_and_libraries_stay_quiet() {
-        check("debug", "tidetable=debug,warn");
-        check("info", "tidetable=info,warn");
-        check("error", "error");
+        check("debug", "kube_client=off,tidetable=debug,warn");
+        check("info", "kube_client=off,tidetable=info,warn");
+        check("error", "kube_client=off,error");
         check("off", "off");
     }
 

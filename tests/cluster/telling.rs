@@ -177,6 +177,7 @@ async fn what_is_refused_and_what_will_be_missing_is_said_on_the_object() {
         (&json!("Active"), &json!(230), &json!(30))
     );
     assert_eq!(phase(&api, "off").as_deref(), Some("Cancelled"));
+    until("an Event for each", || api.events().len() >= 4).await;
     let mut told: Vec<_> =
         api.events().into_iter().map(|[kind, reason, about, _]| (kind, reason, about)).collect();
     told.sort();
@@ -312,4 +313,69 @@ async fn a_definition_without_a_status_is_waited_for_and_costs_nothing_else() {
     assert!(api.status("launch").is_null() && api.events().is_empty());
     api.set_statusless(false);
     telling.at(5, "a status", || phase(&api, "launch").is_some()).await;
+}
+
+#[tokio::test]
+async fn a_status_follows_what_is_decided_within_seconds_and_is_written_no_oftener_than_each_ten() {
+    let api = Api::start();
+    api.declare("launch", Some(&launch()));
+    let telling = Telling::of(&api, "a");
+    let needs = |replicas: u32| {
+        move |decision: &mut tidetable::decision::Decision| {
+            let mut prospect = decision.prospects[0].clone();
+            prospect.replicas = Replicas(replicas);
+            decision.prospects = Arc::new([prospect]);
+        }
+    };
+    telling.at(1, "what it needs", || api.status("launch")["replicasAtPeak"] == 150).await;
+
+    // Something else is decided a quarter minute after the last look, and the next one is five seconds later.
+    telling.clock.advance(seconds(30));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    telling.decide(telling.clock.now(), needs(170));
+    for _ in 0..2 {
+        telling.clock.advance(seconds(5));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    until("the other number", || api.status("launch")["replicasAtPeak"] == 170).await;
+
+    // What changes each second is written each ten.
+    let (written, began) = (api.patches().len(), telling.clock.now());
+    for second in 0..60 {
+        telling.decide(telling.clock.now(), needs(171 + second));
+        telling.clock.advance(seconds(1));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let passed = (telling.clock.now() - began).num_seconds();
+    let more = api.patches().len() - written;
+    assert!((2..=7).contains(&more), "{more} patches in {passed} s");
+    telling.clock.advance(seconds(10));
+    until("the last number", || api.status("launch")["replicasAtPeak"] == 230).await;
+}
+
+#[tokio::test]
+async fn a_target_that_is_named_twice_counts_once_and_a_surge_too_many_is_refused_where_it_is_looked_for() {
+    let api = Api::start();
+    let mut twice = launch();
+    twice["targets"] = json!(["api", "api"]);
+    api.declare("launch", Some(&twice));
+    let surge = json!({ "targets": ["api"], "surge": { "at": "2026-11-29T10:00:00Z" } });
+    for number in 0..200 {
+        api.declare(&format!("other-{number:03}"), Some(&surge));
+    }
+    let telling = Telling::of(&api, "a");
+    telling.at(1, "what it needs", || api.status("launch")["replicasAtPeak"] == 150).await;
+    telling.at(2, "every status", || !api.status("other-199").is_null()).await;
+    let refused = |name: &str| api.status(name)["conditions"][0]["reason"] == "TooMany";
+    assert!(
+        refused("other-199") && !refused("other-198") && !refused("launch"),
+        "200 are heeded, and one is not"
+    );
+    assert!(api.status("other-199")["phase"].is_null());
+    let message = api.status("other-199")["conditions"][0]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("the first 200 are") && message.contains("delete SurgeEvents"), "{message}");
+
+    // One is taken back, and the next in the row is heeded.
+    api.declare("other-000", None);
+    telling.at(3, "its turn", || phase(&api, "other-199").as_deref() == Some("Scheduled")).await;
 }
