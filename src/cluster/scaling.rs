@@ -26,11 +26,15 @@ impl Scaled {
     }
 }
 
-/// How many pods stand ready behind a Service.
+/// The pods that stand ready behind a Service, by their names (or addresses, where an endpoint is no pod).
 ///
 /// # Errors
 /// [`Error`], when its endpoints cannot be read.
-pub async fn ready_behind(client: &kube::Client, namespace: &str, service: &str) -> Result<usize, Error> {
+pub async fn ready_behind(
+    client: &kube::Client,
+    namespace: &str,
+    service: &str,
+) -> Result<BTreeSet<String>, Error> {
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
     let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
     let what = format!("endpointslices of {namespace}/{service}");
@@ -41,11 +45,11 @@ pub async fn ready_behind(client: &kube::Client, namespace: &str, service: &str)
         endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
     });
     // A pod with an address of each family stands in two slices.
-    let pods: BTreeSet<_> = ready
+    let pods = ready
         .map(|endpoint| {
             let pod = endpoint.target_ref.as_ref().and_then(|pod| pod.name.clone());
             pod.unwrap_or_else(|| endpoint.addresses.concat())
         })
         .collect();
-    Ok(pods.len())
+    Ok(pods)
 }

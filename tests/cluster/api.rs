@@ -49,6 +49,9 @@ struct Cluster {
     /// The Lease, and whether anybody may have it.
     lease: Option<Value>,
     lease_forbidden: bool,
+    /// Resources that tidetable's service account has no right to, and whether anybody may ask that.
+    denied: Vec<&'static str>,
+    reviews_forbidden: bool,
     /// Kubernetes Events as they were made.
     events: Vec<Value>,
     pods: BTreeMap<String, Value>,
@@ -103,6 +106,9 @@ impl Api {
                 get(lease).put(renew_lease),
             )
             .route("/apis/events.k8s.io/v1/namespaces/payments/events", post(tell))
+            .route("/apis/authorization.k8s.io/v1/subjectaccessreviews", post(review_of_account))
+            .route("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", post(review))
+            .route("/api/v1/namespaces/scaling/pods/a", get(one_of_us))
             .with_state(Arc::clone(&self.cluster));
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
@@ -219,6 +225,12 @@ impl Api {
     /// Whether anybody may have the Lease.
     pub(crate) fn forbid_lease(&self, forbidden: bool) {
         self.cluster().lease_forbidden = forbidden;
+    }
+
+    /// Resources that tidetable's service account has no right to, and whether rights of another may be asked for.
+    pub(crate) fn deny(&self, denied: &[&'static str], reviews_forbidden: bool) {
+        let mut cluster = self.cluster();
+        (cluster.denied, cluster.reviews_forbidden) = (denied.to_vec(), reviews_forbidden);
     }
 
     /// What is done to the next requests for pods.
@@ -375,6 +387,13 @@ async fn surges(State(cluster): State<Shared>, Query(asked): Query<BTreeMap<Stri
                                "metadata": metadata, "items": items }));
     }
     let (sender, receiver) = unbounded_channel();
+    // What changed between the list and the watch.
+    let since: u64 = asked.get("resourceVersion").and_then(|from| from.parse().ok()).unwrap_or_default();
+    let version =
+        |surge: &Value| surge["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap();
+    for surge in surges.values().filter(|surge| version(surge) > since) {
+        let _ = sender.send(format!("{}\n", json!({ "type": "MODIFIED", "object": surge })));
+    }
     cluster.surge_watchers.push(sender);
     stream(UnboundedReceiverStream::new(receiver))
 }
@@ -488,6 +507,35 @@ async fn renew_lease(State(cluster): State<Shared>, Json(lease): Json<Value>) ->
 async fn tell(State(cluster): State<Shared>, Json(event): Json<Value>) -> Response {
     cluster.lock().unwrap_or_else(PoisonError::into_inner).events.push(event.clone());
     answer(&event)
+}
+
+async fn one_of_us() -> Response {
+    answer(&json!({ "kind": "Pod", "apiVersion": "v1", "metadata": { "name": "a", "namespace": "scaling" },
+                    "spec": { "serviceAccountName": "tide", "containers": [] } }))
+}
+
+async fn review_of_account(cluster: State<Shared>, asked: Json<Value>) -> Response {
+    if cluster.lock().unwrap_or_else(PoisonError::into_inner).reviews_forbidden {
+        return refusal(Fault::Forbid);
+    }
+    assert_eq!(asked["spec"]["user"], "system:serviceaccount:scaling:tide");
+    assert_eq!(
+        asked["spec"]["groups"],
+        json!(["system:serviceaccounts", "system:serviceaccounts:scaling", "system:authenticated"])
+    );
+    review(cluster, asked).await
+}
+
+async fn review(State(cluster): State<Shared>, Json(mut asked): Json<Value>) -> Response {
+    let cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
+    let attributes = &asked["spec"]["resourceAttributes"];
+    let text = |key: &str| attributes[key].as_str().unwrap_or_default();
+    let whole = match text("subresource") {
+        "" => text("resource").to_owned(),
+        part => format!("{}/{part}", text("resource")),
+    };
+    asked["status"] = json!({ "allowed": !cluster.denied.contains(&&*whole) });
+    answer(&asked)
 }
 
 fn conflict() -> Response {

@@ -92,3 +92,47 @@ fn what_would_keep_a_forecast_from_the_pods_is_named() {
     assert!(said.contains("give tidetable's service account that right"), "{said}");
     assert!(said.contains("http://127.0.0.1:9 cannot be reached"), "{said}");
 }
+
+#[test]
+fn rights_that_the_service_account_lacks_are_named_and_so_is_what_is_declared_and_not_heeded() {
+    let api = Api::start();
+    let prometheus = Prometheus::start(&scrapes(), &[]);
+    let metadata = json!({ "target": "api", "scalerAddress": "tidetable.scaling.svc:50051" });
+    let scaled = json!({
+        "scaleTargetRef": { "name": "api-server" }, "minReplicaCount": 3, "maxReplicaCount": 200,
+        "triggers": [{ "type": "external", "metadata": metadata }],
+    });
+    let findings = |denied: &[&'static str], reviews_forbidden: bool| {
+        api.set_scaling(scaled.clone(), json!({ "minReplicas": 3, "maxReplicas": 200 }));
+        api.deny(denied, reviews_forbidden);
+        let (code, said) = checked(&api, &prometheus.url());
+        assert_eq!(code, 1, "{said}");
+        let lines = said.lines().filter_map(|line| line.strip_prefix("  ! "));
+        let about = |line: &&str| line.contains(" may not ") || line.contains("SurgeEvents that name");
+        lines.filter(about).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(findings(&[], false), Vec::<String>::new());
+    // Without the definition nobody declares anything, and its rights are not missed.
+    let denied = ["surgeevents/status", "events", "leases"];
+    let lacking = "may not create events.k8s.io/events in payments, patch events.k8s.io/events in payments, \
+                   create coordination.k8s.io/leases in scaling, get coordination.k8s.io/leases scaling/tidetable, \
+                   update coordination.k8s.io/leases scaling/tidetable";
+    let found = findings(&denied, false);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let account = format!("tidetable's service account scaling/tide {lacking}; give it that, as the chart's");
+    assert!(found[0].starts_with(&account), "{found:?}");
+
+    let surge = json!({ "targets": ["api"], "surge": { "at": "2026-11-27T11:00:00Z" } });
+    for number in 0..202 {
+        api.declare(&format!("surge-{number:03}"), Some(&surge));
+    }
+    let found = findings(&["surgeevents/status"], true);
+    assert_eq!(found.len(), 2, "{found:?}");
+    let own =
+        "whoever runs this may not patch tidetable.dev/surgeevents/status in payments, and whose rights";
+    assert!(found[0].starts_with(own), "{found:?}");
+    assert!(
+        found[1]
+            .starts_with("2 SurgeEvents that name api are not heeded, because there are too many; delete")
+    );
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::cluster::Lacking;
 use crate::time::Timestamp;
 use crate::units::{Load, Replicas};
 
@@ -32,6 +33,10 @@ pub(super) struct InCluster {
     pub(super) hpa: Known<Value>,
     /// How many replicas the HPA counts.
     pub(super) running: Known<i32>,
+    /// Rights that tidetable lacks there.
+    pub(super) rights: Known<Lacking>,
+    /// How many declared surges are not heeded; `None` where none can be declared.
+    pub(super) left_out: Known<Option<usize>>,
     /// How many of ourselves are ready behind the Service that the trigger names; `None` where it names none.
     pub(super) ours: Option<Known<usize>>,
 }

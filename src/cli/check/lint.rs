@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::facts::{Facts, InCluster};
 use super::{demand, scaling};
+use crate::cluster::Account;
 use crate::engine::Target;
 
 /// A certificate that ends sooner should have been renewed: cert-manager does a third of its life before, 30 days of 90.
@@ -46,6 +47,8 @@ pub(super) fn lint(target: &Target, facts: &Facts) -> Vec<Finding> {
         Ok(cluster) => {
             triggers(target, cluster, &mut findings);
             scaling::lint(target, cluster, &mut findings);
+            rights(cluster, &mut findings);
+            surges(target, cluster, &mut findings);
         }
         Err(why) => findings.push(Finding::unread(why)),
     }
@@ -119,6 +122,42 @@ fn triggers(target: &Target, cluster: &InCluster, findings: &mut Vec<Finding>) {
     }
 }
 
+/// What tidetable may not do in the cluster.
+fn rights(cluster: &InCluster, findings: &mut Vec<Finding>) {
+    let lacking = match &cluster.rights {
+        Ok(lacking) => lacking,
+        Err(why) => return findings.push(Finding::unread(why)),
+    };
+    if lacking.rights.is_empty() {
+        return;
+    }
+    let rights: Vec<_> = lacking.rights.iter().map(ToString::to_string).collect();
+    let rights = rights.join(", ");
+    findings.push(match &lacking.account {
+        Some(Account { namespace, name }) => Finding::new(
+            format!("tidetable's service account {namespace}/{name} may not {rights}"),
+            "give it that, as the chart's cluster.enabled does; what it may not see it goes by the configuration for, and what \
+             it may not write is not told",
+        ),
+        None => Finding::new(
+            format!("whoever runs this may not {rights}, and whose rights tidetable has cannot be told"),
+            "run it as tidetable's service account, or as somebody who may create subjectaccessreviews and get its pods",
+        ),
+    });
+}
+
+/// What is declared and not heeded.
+fn surges(target: &Target, cluster: &InCluster, findings: &mut Vec<Finding>) {
+    match cluster.left_out {
+        Ok(Some(left_out)) if left_out > 0 => findings.push(Finding::new(
+            format!("{left_out} SurgeEvents that name {} are not heeded, because there are too many", target.name),
+            "delete those that are over, and bound them with a ResourceQuota: count/surgeevents.tidetable.dev",
+        )),
+        Ok(_) => {}
+        Err(ref why) => findings.push(Finding::unread(why)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -127,6 +166,7 @@ mod tests {
 
     use super::*;
     use crate::cli::check::facts::{Measured, Rate};
+    use crate::cluster::{Lacking, Right};
     use crate::config;
     use crate::guard::tolerance::Mode;
     use crate::time::Timestamp;
@@ -175,6 +215,8 @@ mod tests {
             hpa: Ok(json!({ "minReplicas": 3, "maxReplicas": 200, "behavior": behavior })),
             scaled,
             running: Ok(18),
+            rights: Ok(Lacking { account: None, rights: Vec::new() }),
+            left_out: Ok(Some(0)),
             ours: Some(Ok(2)),
         };
         Facts {
@@ -270,6 +312,29 @@ mod tests {
         assert_eq!(in_cluster(|cluster| cluster.hpa = Err(why.to_owned())), why);
         let why = "there is no cluster to read; set KUBECONFIG";
         assert_eq!(found(|facts, _| facts.cluster = Err(why.to_owned())), why);
+    }
+
+    #[test]
+    fn rights_that_are_lacking_are_named_and_whose_they_are() {
+        let of = |account: Option<Account>| {
+            let mut rights = Right::to_be_told("payments").split_off(2);
+            rights.extend(Right::to_write("scaling", "tidetable").split_off(2));
+            in_cluster(move |cluster| cluster.rights = Ok(Lacking { account, rights }))
+        };
+        let rights = "may not patch tidetable.dev/surgeevents/status in payments, \
+                      update coordination.k8s.io/leases scaling/tidetable";
+        let account = Account { namespace: "scaling".to_owned(), name: "tidetable".to_owned() };
+        let named = of(Some(account));
+        let expected = format!("tidetable's service account scaling/tidetable {rights}; give it that");
+        assert!(named.starts_with(&expected), "{named}");
+        let own = of(None);
+        assert!(own.starts_with(&format!("whoever runs this {rights}, and")), "{own}");
+    }
+
+    #[test]
+    fn what_is_declared_and_not_heeded_is_named() {
+        let found = in_cluster(|cluster| cluster.left_out = Ok(Some(3)));
+        assert!(found.starts_with("3 SurgeEvents that name payments-api are not heeded"), "{found}");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
@@ -20,7 +21,7 @@ use super::refuse;
 use crate::cli::clock::WallClock;
 use crate::cli::output::read_on;
 use crate::cli::{FAILED, wiring};
-use crate::cluster::{self, Scaled};
+use crate::cluster::{self, Account, Right, Scaled};
 use crate::config::{self, Config};
 use crate::engine::{self, Clock as _, Demand, MetricSource, Target};
 use crate::forecast::{HORIZON, Known as KnownDemand, forecaster};
@@ -129,7 +130,7 @@ fn in_words(error: impl std::error::Error + Send + Sync + 'static) -> String {
 async fn gather(config: &Config, target: &Target, client: &Known<kube::Client>) -> Facts {
     let now = WallClock.now();
     let cluster = match client {
-        Ok(client) => in_cluster(client, target).await,
+        Ok(client) => in_cluster(client, config, target).await,
         Err(why) => Err(why.clone()),
     };
     let mut demands = Vec::new();
@@ -143,18 +144,37 @@ async fn gather(config: &Config, target: &Target, client: &Known<kube::Client>) 
     Facts { now, cluster, demands, certificate }
 }
 
-async fn in_cluster(client: &kube::Client, target: &Target) -> Known<InCluster> {
+async fn in_cluster(client: &kube::Client, config: &Config, target: &Target) -> Known<InCluster> {
     let scaled = Scaled::read(client, &target.scaled_object).await.map_err(in_words)?;
-    let ours = match trigger(&scaled.spec, &target.name).and_then(service) {
+    let service = trigger(&scaled.spec, &target.name).and_then(service);
+    let ready = match service {
         Some((namespace, service)) => {
             Some(cluster::ready_behind(client, namespace, service).await.map_err(in_words))
         }
         None => None,
     };
+    let one_of_us = ready.as_ref().and_then(|ready| ready.as_ref().ok()?.first());
+    let account = match service.zip(one_of_us) {
+        Some(((namespace, _), pod)) => Account::of_pod(client, namespace, pod).await,
+        None => None,
+    };
+    let namespace = &target.scaled_object.namespace;
+    let of_namespace = config.targets.iter().filter(|other| other.scaled_object.namespace == *namespace);
+    let of_namespace = of_namespace.map(|other| Arc::clone(&other.name)).collect();
+    let left_out = cluster::left_out(client, target, &of_namespace).await.map_err(in_words);
+    let mut rights = Right::to_see(namespace, &scaled.kind);
+    if left_out != Ok(None) {
+        rights.extend(Right::to_be_told(namespace));
+    }
+    rights.extend(Right::to_tell(namespace));
+    // The chart names its Lease like its Service.
+    rights.extend(service.iter().flat_map(|(namespace, service)| Right::to_write(namespace, service)));
     Ok(InCluster {
+        rights: cluster::lacking(client, account.as_ref(), &rights).await.map_err(in_words),
+        left_out,
+        ours: ready.map(|ready| ready.map(|pods| pods.len())),
         hpa: scaled.hpa(client).await.map_err(in_words),
         running: scaled.scale(client).await.map(|scale| scale.counted).map_err(in_words),
-        ours,
         scaled: scaled.spec.clone(),
     })
 }
