@@ -24,7 +24,7 @@ use tidetable::engine::{
     ScaledObject, Shared, Supply, Target, Worker,
 };
 use tidetable::forecast::forecaster;
-use tidetable::guard::{self, Mode, Rule, Tolerance};
+use tidetable::guard::{self, Rule, Tolerance};
 use tidetable::history::{Archive, Recent};
 use tidetable::simulate::Traffic;
 use tidetable::simulate::traffic::Options;
@@ -143,13 +143,8 @@ fn target(number: usize, days: i64) -> Arc<Target> {
                 growth: plan::Growth::default(),
             },
             guard: guard::Options {
-                min: Replicas(1),
-                max: Replicas(10_000),
-                scale_down_hold: Duration::from_secs(60),
                 stale_after: Duration::from_secs(180),
-                mode: Mode::Active,
-                floor: guard::Floor::Reactive,
-                hold: None,
+                ..guard::Options::active(Replicas(1), Replicas(10_000))
             },
         },
         tolerance: Tolerance::default(),

@@ -12,7 +12,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use tidetable::calendar::Almanac;
 use tidetable::decision::{Evidence, Policy, State, decide};
 use tidetable::forecast::{Forecaster, Known, Observation, forecaster};
-use tidetable::guard::{self, Mode};
+use tidetable::guard;
 use tidetable::plan;
 use tidetable::series::Series;
 use tidetable::time::{LocalClock, Slot, Step, Timestamp};
@@ -53,15 +53,7 @@ fn policy() -> Policy {
             quantile: Quantile::P95,
             growth: plan::Growth::default(),
         },
-        guard: guard::Options {
-            min: Replicas(3),
-            max: Replicas(200),
-            scale_down_hold: Duration::from_secs(60),
-            stale_after: Duration::from_secs(120),
-            mode: Mode::Active,
-            floor: guard::Floor::default(),
-            hold: None,
-        },
+        guard: guard::Options::active(Replicas(3), Replicas(200)),
     }
 }
 

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use tidetable::calendar::Almanac;
 use tidetable::decision::{DECIDE_EVERY, Evidence, Policy, State, decide};
 use tidetable::forecast::{Fitted, Observation, forecaster};
-use tidetable::guard::{self, Floor, Mode, Rule};
+use tidetable::guard::{self, Floor, Rule};
 use tidetable::plan;
 use tidetable::series::{Resample, Series, resample};
 use tidetable::simulate::hpa::{Behavior, Hpa, Metric, Reading, Spec};
@@ -80,15 +80,7 @@ impl Flat {
         let capacity = LoadPerReplica::try_new(MEAN / replicas).unwrap();
         let policy = Policy {
             plan: plan::Options { lead_time: LEAD, quantile: Quantile::P95, growth: plan::Growth::default() },
-            guard: guard::Options {
-                min: Replicas(1),
-                max: Replicas(1000),
-                scale_down_hold: Duration::from_secs(60),
-                stale_after: Duration::from_secs(120),
-                mode: Mode::Active,
-                floor,
-                hold: None,
-            },
+            guard: guard::Options { floor, ..guard::Options::active(Replicas(1), Replicas(1000)) },
         };
         let spec = Spec::new(Replicas(1), Replicas(1000), Metric::REPLICAS, Some(Behavior::recommended()));
         let mut hpa = Hpa::new(spec);

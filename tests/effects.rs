@@ -404,13 +404,9 @@ fn launch_grown_in(grown_minutes: f64, multiple: f64, seen_minutes: i64, mode: M
             growth: plan::Growth::default(),
         },
         guard: guard::Options {
-            floor: guard::Floor::Reactive,
-            hold: None,
-            min: Replicas(1),
-            max: Replicas(10_000),
             scale_down_hold: Duration::from_secs(300),
-            stale_after: Duration::from_secs(120),
             mode,
+            ..guard::Options::active(Replicas(1), Replicas(10_000))
         },
     };
     let usual = traffic.rate(now);

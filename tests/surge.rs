@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use tidetable::calendar::Almanac;
 use tidetable::decision::{Evidence, Policy, State, decide};
 use tidetable::forecast::{Fitted, Forecast, Forecaster, Known, Nowcasting, Observation, Peak, Tide};
-use tidetable::guard::{self, Floor, Mode};
+use tidetable::guard::{self, Floor};
 use tidetable::plan;
 use tidetable::series::Series;
 use tidetable::simulate::hpa::{Behavior, Hpa, Metric, Reading, Spec};
@@ -85,15 +85,7 @@ enum Brain {
 fn policy(floor: Floor) -> Policy {
     Policy {
         plan: plan::Options { lead_time: LEAD, quantile: Quantile::P95, growth: plan::Growth::default() },
-        guard: guard::Options {
-            min: Replicas(1),
-            max: Replicas(1000),
-            scale_down_hold: Duration::from_secs(60),
-            stale_after: Duration::from_secs(120),
-            mode: Mode::Active,
-            floor,
-            hold: None,
-        },
+        guard: guard::Options { floor, ..guard::Options::active(Replicas(1), Replicas(1000)) },
     }
 }
 

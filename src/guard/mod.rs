@@ -59,6 +59,22 @@ pub struct Options {
     pub hold: Option<Hold>,
 }
 
+impl Options {
+    /// Active between these, everything else as most have it: the present load is a floor, a need counts for a minute, and a
+    /// measurement is stale after two.
+    pub fn active(min: Replicas, max: Replicas) -> Self {
+        Self {
+            min,
+            max,
+            scale_down_hold: Duration::from_secs(60),
+            stale_after: Duration::from_secs(120),
+            mode: Mode::Active,
+            floor: Floor::default(),
+            hold: None,
+        }
+    }
+}
+
 /// A floor that somebody has put under the replicas for a while, in an incident say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {

@@ -198,13 +198,8 @@ pub(super) mod tests {
                     growth: plan::Growth::default(),
                 },
                 guard: guard::Options {
-                    min: Replicas(3),
-                    max: Replicas(200),
                     scale_down_hold: Duration::from_secs(300),
-                    stale_after: Duration::from_secs(120),
-                    mode: guard::Mode::Active,
-                    floor: guard::Floor::default(),
-                    hold: None,
+                    ..guard::Options::active(Replicas(3), Replicas(200))
                 },
             },
             tolerance: guard::Tolerance::default(),

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use tidetable::calendar::Almanac;
 use tidetable::decision::Policy;
 use tidetable::forecast::forecaster;
-use tidetable::guard::{self, Mode};
+use tidetable::guard;
 use tidetable::plan;
 use tidetable::series::Series;
 use tidetable::simulate::backtest::{Conditions, Fit, Outcome, Setup, replay};
@@ -69,13 +69,8 @@ pub(crate) fn replayed(
             growth: plan::Growth::default(),
         },
         guard: guard::Options {
-            min: conditions.min,
-            max: conditions.max,
-            scale_down_hold: Duration::from_secs(60),
             stale_after: Duration::from_secs(180),
-            mode: Mode::Active,
-            floor: guard::Floor::Reactive,
-            hold: None,
+            ..guard::Options::active(conditions.min, conditions.max)
         },
     };
     replay(

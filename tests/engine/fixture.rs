@@ -166,15 +166,7 @@ pub(crate) fn target(mode: Mode) -> Arc<Target> {
                 quantile: Quantile::P95,
                 growth: plan::Growth::default(),
             },
-            guard: guard::Options {
-                min: Replicas(2),
-                max: Replicas(500),
-                scale_down_hold: Duration::from_secs(60),
-                stale_after: Duration::from_secs(120),
-                mode,
-                floor: guard::Floor::default(),
-                hold: None,
-            },
+            guard: guard::Options { mode, ..guard::Options::active(Replicas(2), Replicas(500)) },
         },
         tolerance: guard::Tolerance::default(),
     })

@@ -15,7 +15,7 @@ use tidetable::calendar::{Almanac, Envelope, Event, Uplift};
 use tidetable::config::Library;
 use tidetable::decision::Policy;
 use tidetable::forecast::{Fitted, forecaster};
-use tidetable::guard::{self, Mode};
+use tidetable::guard;
 use tidetable::plan;
 use tidetable::series::Series;
 use tidetable::simulate::backtest::{Conditions, Course, Foresight, Keep, Ours, Reactive, Run, Scaler};
@@ -206,13 +206,8 @@ fn policy(conditions: &Conditions, quantile: f64) -> Policy {
             growth: conditions.growth(),
         },
         guard: guard::Options {
-            min: conditions.min,
-            max: conditions.max,
-            scale_down_hold: Duration::from_secs(60),
             stale_after: Duration::from_secs(180),
-            mode: Mode::Active,
-            floor: guard::Floor::Reactive,
-            hold: None,
+            ..guard::Options::active(conditions.min, conditions.max)
         },
     }
 }

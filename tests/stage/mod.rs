@@ -52,13 +52,8 @@ pub(crate) fn target(name: &str) -> Arc<Target> {
                 growth: plan::Growth::default(),
             },
             guard: guard::Options {
-                min: Replicas(0),
-                max: Replicas(200),
                 scale_down_hold: seconds(300),
-                stale_after: seconds(120),
-                mode: guard::Mode::Active,
-                floor: guard::Floor::default(),
-                hold: None,
+                ..guard::Options::active(Replicas(0), Replicas(200))
             },
         },
         tolerance: guard::Tolerance::default(),

@@ -74,13 +74,8 @@ impl Meant {
                     growth: plan::Growth::default(),
                 },
                 guard: guard::Options {
-                    min: Replicas(quick.min),
-                    max: Replicas(quick.max.max(quick.min)),
-                    scale_down_hold: Duration::from_secs(60),
                     stale_after: Duration::from_secs(180),
-                    mode: Mode::Active,
-                    floor: guard::Floor::Reactive,
-                    hold: None,
+                    ..guard::Options::active(Replicas(quick.min), Replicas(quick.max.max(quick.min)))
                 },
             },
             tolerance: Tolerance::default(),

@@ -310,13 +310,10 @@ pub(super) fn test_target() -> Target {
                 growth: plan::Growth::default(),
             },
             guard: guard::Options {
-                min: Replicas(3),
-                max: Replicas(200),
                 scale_down_hold: minutes(1),
                 stale_after: minutes(2),
                 mode: guard::Mode::Shadow,
-                floor: guard::Floor::default(),
-                hold: None,
+                ..guard::Options::active(Replicas(3), Replicas(200))
             },
         },
         tolerance: guard::Tolerance::default(),
