@@ -100,14 +100,15 @@ pub struct State {
 enum Look {
     #[default]
     Holds,
-    /// It is by another model, which may know of other events.
+    /// It is by a model that knew of other events.
     Outdated,
 }
 
 impl State {
-    /// The same for a decision by another model than the last one's: it looks at the whole horizon, whatever the time is.
+    /// The same for a decision by a model that knows of other events than the last one's: it looks at the whole horizon, whatever
+    /// the time is.
     #[must_use]
-    pub fn by_another_model(self) -> Self {
+    pub fn with_other_events(self) -> Self {
         Self { look: Look::Outdated, ..self }
     }
 }
@@ -157,8 +158,8 @@ pub struct Decision {
 /// Decides at `now` for a target with the demands of `evidence`, always the same ones in the same order. The second result
 /// is the state for the next decision.
 ///
-/// It also looks at the whole horizon every five minutes, and when the model is another one ([`State::by_another_model`]): who
-/// has just declared an event wants to know what it will need.
+/// It also looks at the whole horizon every five minutes, and when the model knows of other events ([`State::with_other_events`]):
+/// who has just declared one wants to know what it will need. For a refit it does not, or who starts later would tell otherwise.
 pub fn decide(
     target: &Arc<str>,
     now: Timestamp,

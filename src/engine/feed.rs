@@ -108,9 +108,9 @@ impl<S: MetricSource, H: History, A: Archive> Feed<S, H, A> {
         self.fetched.is_some() && self.learning.has_come_to_an_end()
     }
 
-    /// How many models have come into force so far.
-    pub(super) fn models(&self) -> u64 {
-        self.learning.models()
+    /// How often a model has come into force that listens to other events than the former.
+    pub(super) fn listened(&self) -> u64 {
+        self.learning.listened()
     }
 
     /// Why something of it is not known that should be.

@@ -60,8 +60,8 @@ pub(super) struct Learning<S: MetricSource, A> {
     /// The origin of a regular fit that found too short a history.
     too_short: Option<Slot>,
     retry: Option<(Timestamp, TimeDelta)>,
-    /// How many models have come into force.
-    models: u64,
+    /// How often a model has come into force that listens to other events than the former.
+    listened: u64,
     /// Why the newest fit came to nothing, if it did.
     trouble: Option<String>,
 }
@@ -93,7 +93,7 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
             learned: None,
             too_short: None,
             retry: None,
-            models: 0,
+            listened: 0,
             trouble: None,
         }
     }
@@ -109,9 +109,9 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
         self.outdated = Some(in_force_from);
     }
 
-    /// How many models have come into force so far, the present one included.
-    pub(super) fn models(&self) -> u64 {
-        self.models
+    /// How often a model has come into force that listens to other events than the former.
+    pub(super) fn listened(&self) -> u64 {
+        self.listened
     }
 
     /// Why there is no newer model, where there should be one.
@@ -234,7 +234,7 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
         };
         self.retry = None;
         self.trouble = None;
-        self.outdated = None;
+        self.listened += u64::from(self.outdated.take().is_some());
         self.learned = Some(origin);
         if let Some(archive) = self.archive.clone().filter(|_| !unkept.is_empty()) {
             let (target, demand) = (Arc::clone(&self.target), Arc::clone(&self.demand));
@@ -264,7 +264,6 @@ impl<S: MetricSource, A: Archive> Learning<S, A> {
                     }
                 }
                 self.model = Some(model);
-                self.models += 1;
                 self.too_short = None;
                 metrics.fitted(target, "ok");
                 let data_until = self.demand.step.start(origin);

@@ -88,8 +88,8 @@ pub struct Worker<S: MetricSource, H, C, L, A> {
     /// When the feeds were last told of other events.
     told: Option<Timestamp>,
     first_tick: Option<Timestamp>,
-    /// How many models had come into force at the last decision.
-    models: u64,
+    /// How often models had come to listen to other events at the last decision.
+    listened: u64,
     state: Option<State>,
 }
 
@@ -122,7 +122,7 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
             declared,
             told: None,
             first_tick: None,
-            models: 0,
+            listened: 0,
             state: None,
         }
     }
@@ -174,15 +174,14 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         let live = join_all(advances).await;
         self.shared.board.set_trouble(&self.target.name, self.trouble());
 
-        let mut state = match self.state.take() {
+        let listened = self.feeds.iter().map(Feed::listened).sum();
+        let state = match self.state.take() {
+            Some(state) if self.listened != listened => state.with_other_events(),
             Some(state) => state,
+            // What has been replayed knew them.
             None => self.begin(at, deadline).await?,
         };
-        let models = self.feeds.iter().map(Feed::models).sum();
-        if self.models != models {
-            self.models = models;
-            state = state.by_another_model();
-        }
+        self.listened = listened;
         let evidence: Vec<_> = self.feeds.iter().zip(live).map(|(feed, live)| feed.evidence(live)).collect();
         let policy = self.policy(at);
         let (decision, state) = decide(&self.target.name, at, &evidence, &policy, &state);
