@@ -1,7 +1,7 @@
-//! How long a year takes: `cargo bench --bench backtest [-- DAYS]`.
+//! How long a year takes: `cargo bench --bench backtest [-- DAYS [THREADS]]`.
 //!
-//! A year of generated payments by the minute, a fit a day, a sync every quarter minute, on one thread: ours and the five
-//! it is compared with. The peer in the same run is the reading of every minute's load by each contender once.
+//! A year of generated payments by the minute, a fit a day, a sync every quarter minute, on one thread if no more are given:
+//! ours and the five it is compared with. The peer in the same run is the reading of every minute's load by each contender once.
 
 #[path = "../tests/backtest/fixture.rs"]
 mod fixture;
@@ -21,13 +21,19 @@ const TRAINING_DAYS: i64 = 28;
 
 fn main() {
     // Cargo hands its own flags on.
-    let days = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(365);
+    let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse().ok());
+    let days = numbers.next().unwrap_or(365);
+    let threads = numbers.next().map_or(1, |threads| usize::try_from(threads).unwrap_or(1).max(1));
     let end = at("2026-06-27T00:00:00Z");
     let begin = end - TimeDelta::days(days);
     let recorded = payments("2026-06-26", begin - TimeDelta::days(TRAINING_DAYS)..end);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     let (outcome, replayed, read) = pool.install(|| timed(&recorded, begin, end, days));
-    println!("{days} days, {} syncs, {} contenders, one thread", outcome.syncs, outcome.contenders.len());
+    println!(
+        "{days} days, {} syncs, {} contenders, {threads} threads",
+        outcome.syncs,
+        outcome.contenders.len()
+    );
     println!("replayed in {:.1} s, read once in {:.2} s", replayed.as_secs_f64(), read.as_secs_f64());
     for contender in &outcome.contenders {
         let tally = contender.score.tally;

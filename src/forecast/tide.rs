@@ -330,6 +330,23 @@ mod tests {
     }
 
     #[test]
+    fn ten_hours_after_a_fit_the_newest_hours_still_count() {
+        let usual = history(40, rough);
+        let origin = usual.first().plus(DAY * 30);
+        let fitted = tide().fit(&usual, origin).unwrap();
+        let (from, next) = (origin.plus(20), origin.plus(28));
+        let mut busy = usual.clone();
+        for (slot, load) in usual.loads(from..next) {
+            busy.put(slot, Load::saturating(1.5 * load));
+        }
+        let median = |settled: &Series| {
+            let known = Known { settled, origin: next, live: None };
+            fitted.forecast(&known, next..next.next(), &levels()).unwrap().rows().next().unwrap().loads[0]
+        };
+        assert!(median(&busy) > 1.2 * median(&usual), "{} after {}", median(&busy), median(&usual));
+    }
+
+    #[test]
     fn a_hole_before_the_origin_is_the_same_as_a_history_that_ends_there() {
         let whole = history(20, rough);
         let origin = whole.end().plus(-12);
