@@ -172,7 +172,8 @@ proptest! {
             let months: std::collections::BTreeSet<_> =
                 whole.iter().map(|occurrence| (occurrence.nominal.year(), occurrence.nominal.month())).collect();
             prop_assert_eq!(months.len(), whole.len());
-            let expected = inner.iter_days().take_while(|date| *date <= outer).filter(|date| date.succ_opt().unwrap().day() == 1);
+            let ruled = |date: &NaiveDate| *date <= outer && date.year() <= 2099;
+            let expected = inner.iter_days().take_while(ruled).filter(|date| date.succ_opt().unwrap().day() == 1);
             prop_assert!(expected.clone().all(|date| months.contains(&(date.year(), date.month()))));
         }
     }

@@ -63,6 +63,8 @@ pub(crate) struct Source {
     pub(crate) since: AtomicI64,
     /// A query whose metric is not there from this second on.
     pub(crate) gone: Mutex<Option<(&'static str, i64)>>,
+    /// How many slots each range had that was asked for.
+    pub(crate) asked: Mutex<Vec<i64>>,
 }
 
 impl Source {
@@ -71,6 +73,7 @@ impl Source {
             mood: Mutex::new(Mood::Answers),
             since: AtomicI64::new(START - days * 86_400),
             gone: Mutex::new(None),
+            asked: Mutex::default(),
         })
     }
 
@@ -109,6 +112,7 @@ impl MetricSource for Source {
     type Error = Down;
 
     async fn range(&self, demand: &Demand, from: Slot, until: Slot) -> Result<Measured<Vec<Sample>>, Down> {
+        self.asked.lock().unwrap().push(until.since(from));
         if *self.mood.lock().unwrap() == Mood::Slow && until.since(from) > 6_000 {
             return std::future::pending().await;
         }

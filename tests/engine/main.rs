@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tidetable::decision::PUBLISH_DELAY;
-use tidetable::engine::Ended;
+use tidetable::engine::{Ended, Label};
 use tidetable::forecast::HORIZON;
 use tidetable::guard::{Mode, Rule, Rung};
 use tidetable::history::Archive;
@@ -390,6 +390,31 @@ async fn what_the_source_forgets_the_archive_knows() {
     assert_ne!(decided(&mut alone, 0).await.plan(), before.plan());
     let (mut second, _) = worker_with(target, &source, Some(archive()));
     assert_eq!(decided(&mut second, 0).await.plan(), before.plan());
+}
+
+#[tokio::test]
+async fn who_shares_a_query_fills_the_archive_day_by_day_and_fits_what_others_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = || Archive::try_new(folder.path(), Duration::from_secs(800 * 86_400)).unwrap();
+    let source = Source::new(40);
+    let mut target = Arc::unwrap_or_clone(target(Mode::Active));
+    target.demands[0].label = Some(Label { name: "deployment".into(), content: "payments-api".into() });
+    let target = Arc::new(target);
+    let longest = || std::mem::take(&mut *source.asked.lock().unwrap()).into_iter().max().unwrap();
+
+    let (mut without, _) = worker_for(Arc::clone(&target), &source);
+    let plan = decided(&mut without, 0).await;
+    assert!(longest() > 20 * 1_440, "without an archive weeks are read at once");
+    let (mut first, _) = worker_with(Arc::clone(&target), &source, Some(archive()));
+    assert_eq!(decided(&mut first, 0).await.plan(), plan.plan());
+    // What a decision looks at is three days; of the rest no more than a day is asked for at a time.
+    let asked = std::mem::take(&mut *source.asked.lock().unwrap());
+    assert!(asked.iter().filter(|slots| **slots == 1_440).count() >= 20, "{asked:?}");
+    assert!(asked.iter().all(|slots| *slots <= 3 * 1_440), "{asked:?}");
+    // Who comes later finds the days, and asks for what is not archived yet.
+    let (mut second, _) = worker_with(target, &source, Some(archive()));
+    assert_eq!(decided(&mut second, 0).await.plan(), plan.plan());
+    assert!(longest() <= 3 * 1_440);
 }
 
 #[tokio::test]
