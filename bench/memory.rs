@@ -15,6 +15,10 @@ use tidetable::history::Recent;
 use tidetable::time::{Slot, Step, Timestamp};
 use tidetable::units::Load;
 
+/// The binary's own.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const TARGETS: usize = 200;
 /// What a model is learned from.
 const DAYS: i64 = 56;
