@@ -15,6 +15,7 @@
 
 mod blend;
 mod moment;
+mod past;
 mod spread;
 mod sums;
 mod usual;
@@ -23,11 +24,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::blend::{Lessons, dot};
+use self::blend::dot;
 use self::moment::{CANDIDATES, Moment, Seen};
-use self::spread::{Miss, Spread};
+use self::past::Past;
+use self::spread::Spread;
 use self::sums::Sums;
-use self::usual::{Memory, Minutes, Usual};
+use self::usual::{Memory, Minutes};
 use super::{
     Blend, Error, Explanation, Fitted, Forecast, Forecaster, Known, Part, Peak, Refusal, Shares, Unfit,
 };
@@ -46,9 +48,6 @@ const LAST_PART: i64 = 45;
 
 /// How much is learned from: four of each weekday.
 const LEARN_DAYS: i64 = 28;
-
-/// A miss counts half as much when it is this many days old: traffic drifts, and a tournament is not like the weeks before.
-const HALF_LIFE_DAYS: f64 = 10.0;
 
 /// Below this share of the peak a minute is idle.
 const IDLE_SHARE: f64 = 0.01;
@@ -321,94 +320,6 @@ impl Nowcast {
         let [short, long] = [&self.leads[after - 1], &self.leads[after]];
         let share = (seconds - short.minutes * 60) as f64 / (60 * (long.minutes - short.minutes)) as f64;
         Some(([short, long], share.clamp(0.0, 1.0)))
-    }
-}
-
-/// What past moments are made of.
-struct Past<'a> {
-    origin: Slot,
-    sums: &'a Sums,
-    usual: &'a Usual,
-    floor: f64,
-}
-
-impl Past<'_> {
-    /// What was seen when `newest` was the newest minute; `None` where it was not measured.
-    fn moment(&self, newest: Slot) -> Option<Moment> {
-        let seen = |from: i64, until: i64| {
-            let slots = newest.plus(-from)..newest.plus(1 - until);
-            Some(Seen { load: self.sums.mean(slots.clone())?, usual: self.usual.over(slots)? })
-        };
-        let now = seen(0, 0)?;
-        let day = seen(DAY - 1, 0)?;
-        let lately = seen(4, 2);
-        let mix = |now: f64, lately: f64| f64::mul_add(0.75, lately, 0.25 * now);
-        let few = lately.map_or(now, |lately| Seen {
-            load: mix(now.load, lately.load),
-            usual: mix(now.usual, lately.usual),
-        });
-        Some(Moment {
-            newest: now,
-            few,
-            half_hour: seen(29, 2).unwrap_or(day),
-            day,
-            before: seen(4, 3).map_or(few.load, |seen| seen.load),
-            minutes_since: 3.5,
-        })
-    }
-
-    /// What came of each minute from `first` on; `None` where it was not measured. The same for each lead.
-    fn targets(&self, first: Slot) -> Targets {
-        let target = |slot: Slot| {
-            let days_old = self.origin.since(slot) as f64 / DAY as f64;
-            let weight = (-days_old / HALF_LIFE_DAYS).exp2();
-            Some(Target { load: self.sums.load(slot)?, usual: self.usual.over(slot..slot.next())?, weight })
-        };
-        Targets { first, minutes: (first.0..self.origin.0).map(|slot| target(Slot(slot))).collect() }
-    }
-
-    /// Learns at `lead` minutes.
-    fn learn(&self, lead: i64, moments: &[(Slot, Moment)], targets: &Targets) -> Lead {
-        let mut sums = Lessons::default();
-        let mut lessons = Vec::with_capacity(moments.len());
-        for (newest, moment) in moments {
-            let Some(target) = targets.at(newest.plus(lead)) else { continue };
-            let candidates = moment.candidates(target.usual);
-            let weight = target.weight.sqrt() / (moment.few.load + target.usual + self.floor);
-            sums.add(candidates, target.load, weight);
-            lessons.push((moment, target, candidates));
-        }
-        let weights = sums.weights();
-        let misses: Vec<Miss> = lessons
-            .into_iter()
-            .map(|(moment, target, candidates)| Miss {
-                point: dot(&weights, &candidates),
-                load: target.load,
-                steepness: moment.steepness(target.usual, lead as f64, self.floor),
-                weight: target.weight,
-            })
-            .collect();
-        Lead { minutes: lead, weights, spread: Spread::of(&misses, self.floor) }
-    }
-}
-
-/// What came of past minutes.
-struct Targets {
-    first: Slot,
-    minutes: Vec<Option<Target>>,
-}
-
-/// What came of one.
-struct Target {
-    load: f64,
-    usual: f64,
-    /// How much it counts: newer minutes count more.
-    weight: f64,
-}
-
-impl Targets {
-    fn at(&self, slot: Slot) -> Option<&Target> {
-        self.minutes.get(usize::try_from(slot.since(self.first)).ok()?)?.as_ref()
     }
 }
 
