@@ -208,6 +208,7 @@ impl Fitted for FittedTide {
             settled: known.settled,
             scale: self.scale,
             counts: |slot| self.counts(slot, from_rest),
+            all_count: from_rest || self.odd.is_empty() && self.resting.is_empty(),
             beyond: |slot| self.beyond(slot),
         };
         let mut seen = Seen {

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::usual::OFFSET;
-use crate::series::Series;
+use crate::series::{BLOCK, Blocks, Run, Series};
 use crate::time::{Slot, Step};
 
 /// Minutes before the origin over which u is taken.
@@ -62,6 +62,8 @@ pub(super) struct Base {
     /// Where each day forecast begins to be the newest, ascending.
     pub(super) made: Vec<Slot>,
     windows: [i64; WINDOWS],
+    /// Sums of the points, for what is kept of a fit.
+    blocks: Blocks,
 }
 
 /// What two day forecasts say of a slot: the newest, and the one before it.
@@ -75,12 +77,17 @@ pub(super) struct Said {
 /// every six hours, and a cell may be cut in two.
 const FORMER: Duration = Duration::from_secs(8 * 3_600);
 
+/// The newest points are held against slots that end no later than this after a fit, for as long as fits are made once a day;
+/// a later one asks the cells of the fit before it, which takes longer.
+const HELD_AGAINST: Duration = Duration::from_secs(26 * 3_600);
+
 impl Base {
     /// A base that begins at `first` and holds nothing yet.
     pub(super) fn empty(step: Step, first: Slot) -> Self {
         let seconds = step.seconds();
         let windows = WINDOW_MINUTES.map(|minutes| ((minutes * 60 + seconds - 1) / seconds).max(1));
-        Self { step, first, points: Vec::new(), former: (first, Vec::new()), made: Vec::new(), windows }
+        let (former, blocks) = ((first, Vec::new()), Blocks::default());
+        Self { step, first, points: Vec::new(), former, made: Vec::new(), windows, blocks }
     }
 
     /// Adds the next slot.
@@ -118,16 +125,19 @@ impl Base {
     pub(super) fn around(&self, origin: Slot) -> Self {
         let slots_in = |span: Duration| self.step.slots_in(span);
         let first = origin.plus(-slots_in(Duration::from_secs(REACH_SECONDS.unsigned_abs())));
-        let (first, end) = (first.max(self.first), origin.plus(slots_in(FORMER)));
-        let part = |begins: Slot, points: &[f32], from: Slot| {
+        let first = first.max(self.first);
+        let part = |begins: Slot, points: &[f32], slots: Range<Slot>| {
             let index = |slot: Slot| usize::try_from(slot.since(begins)).unwrap_or(0).min(points.len());
-            points[index(from)..index(end).max(index(from))].to_vec()
+            points[index(slots.start)..index(slots.end).max(index(slots.start))].to_vec()
         };
+        let points = part(self.first, &self.points, first..origin.plus(slots_in(HELD_AGAINST)));
+        let former = part(self.former.0, &self.former.1, origin..origin.plus(slots_in(FORMER)));
         Self {
             step: self.step,
             first,
-            points: part(self.first, &self.points, first),
-            former: (origin, part(self.former.0, &self.former.1, origin)),
+            blocks: Blocks::of(first, points.iter().copied().map(f64::from)),
+            points,
+            former: (origin, former),
             made: vec![self.made(origin)],
             windows: self.windows,
         }
@@ -278,14 +288,43 @@ impl Sum {
         F: Fn(Slot) -> bool,
         G: Fn(Slot) -> Option<f64>,
     {
-        for (slot, load) in past.settled.loads(slots).filter(|(slot, _)| (past.counts)(*slot)) {
-            if let Some(expected) = past.expected(base, slot) {
-                self.load += load / past.scale;
-                self.base += expected;
-                self.count += 1.0;
-                self.before_made += f64::from(u8::from(slot < made));
+        for run in past.settled.runs(slots) {
+            match run {
+                Run::Slot(slot, load) => self.take_slot(past, base, (slot, load), made),
+                Run::Block(slots, load) => match base.blocks.at(slots.start).filter(|_| past.all_count) {
+                    Some(expected) => {
+                        let before_made = made.since(slots.start).clamp(0, BLOCK);
+                        self.take(load / past.scale, expected, BLOCK, before_made);
+                    }
+                    None => {
+                        for point in past.settled.loads(slots) {
+                            self.take_slot(past, base, point, made);
+                        }
+                    }
+                },
             }
         }
+    }
+
+    /// Takes in a slot, if it counts.
+    fn take_slot<F, G>(&mut self, past: &Newest<'_, F, G>, base: &Base, (slot, load): (Slot, f64), made: Slot)
+    where
+        F: Fn(Slot) -> bool,
+        G: Fn(Slot) -> Option<f64>,
+    {
+        if (past.counts)(slot)
+            && let Some(expected) = past.expected(base, slot)
+        {
+            self.take(load / past.scale, expected, 1, i64::from(slot < made));
+        }
+    }
+
+    /// Takes in `count` slots.
+    fn take(&mut self, load: f64, base: f64, count: i64, before_made: i64) {
+        self.load += load;
+        self.base += base;
+        self.count += count as f64;
+        self.before_made += before_made as f64;
     }
 
     /// u; 0 where nothing was measured.
@@ -312,6 +351,8 @@ pub(super) struct Newest<'a, F, G> {
     pub(super) scale: f64,
     /// Whether a slot is ordinary.
     pub(super) counts: F,
+    /// Whether all are.
+    pub(super) all_count: bool,
     /// The day's forecast of a slot that is beyond the base: a late fit leaves many of them behind.
     pub(super) beyond: G,
 }

@@ -2,22 +2,32 @@
 
 use std::ops::Range;
 
+use super::blocks::{BLOCK, Blocks, Run};
 use crate::time::{Grid, Slot, Step};
 use crate::units::Load;
 
 /// Load per slot of a grid; a masked slot has none.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Series {
     grid: Grid,
     /// Meaningless where `measured` is false; kept at 0 so that equal series compare equal.
     loads: Vec<f64>,
     measured: Vec<bool>,
+    /// Follows from the others.
+    blocks: Blocks,
+}
+
+impl PartialEq for Series {
+    fn eq(&self, other: &Self) -> bool {
+        self.grid == other.grid && self.loads == other.loads && self.measured == other.measured
+    }
 }
 
 impl Series {
     /// A series without slots, which will begin at `first`.
     pub fn empty(step: Step, first: Slot) -> Self {
-        Self { grid: Grid { step, first, len: 0 }, loads: Vec::new(), measured: Vec::new() }
+        let grid = Grid { step, first, len: 0 };
+        Self { grid, loads: Vec::new(), measured: Vec::new(), blocks: Blocks::default() }
     }
 
     /// The series of `points`, in any order; where two fall into one slot the later in the list stands.
@@ -74,6 +84,10 @@ impl Series {
         if let Some(index) = self.grid.index(slot) {
             self.loads[index] = load.get();
             self.measured[index] = true;
+            // A block is summed up when its last slot is there, and again when one of it is written anew.
+            if slot.0.rem_euclid(BLOCK) == BLOCK - 1 || index + 1 < self.grid.len {
+                self.blocks.set(slot, self.block(slot));
+            }
         }
     }
 
@@ -83,6 +97,7 @@ impl Series {
         if let Some(index) = self.grid.index(slot) {
             self.loads[index] = 0.0;
             self.measured[index] = false;
+            self.blocks.set(slot, None);
         }
     }
 
@@ -95,6 +110,7 @@ impl Series {
         self.loads.drain(..gone);
         self.measured.drain(..gone);
         self.grid = Grid { first, len: self.loads.len(), ..self.grid };
+        self.blocks = self.blocks.within(&(first..self.end()));
     }
 
     /// The part before `end`, as a series of its own.
@@ -108,10 +124,12 @@ impl Series {
     pub fn between(&self, first: Slot, end: Slot) -> Self {
         let place = |slot: Slot| usize::try_from(slot.since(self.grid.first)).unwrap_or(0).min(self.grid.len);
         let (from, until) = (place(first), place(end).max(place(first)));
+        let grid = Grid { first: first.max(self.grid.first), len: until - from, ..self.grid };
         Self {
-            grid: Grid { first: first.max(self.grid.first), len: until - from, ..self.grid },
+            grid,
             loads: self.loads[from..until].to_vec(),
             measured: self.measured[from..until].to_vec(),
+            blocks: self.blocks.within(&(grid.first..grid.end())),
         }
     }
 
@@ -128,6 +146,34 @@ impl Series {
         let measured =
             (slots.start.max(self.grid.first).0..).zip(loads).filter(|(_, (_, measured))| **measured);
         measured.map(|(slot, (load, _))| (Slot(slot), *load))
+    }
+
+    /// What was measured in `slots`, in order: blocks without a hole as their sums, and the rest slot by slot.
+    pub fn runs(&self, slots: Range<Slot>) -> impl Iterator<Item = Run> + '_ {
+        let (mut next, end) = (slots.start.max(self.grid.first), slots.end.min(self.end()));
+        std::iter::from_fn(move || {
+            while next < end {
+                let slot = next;
+                let whole = slot.plus(BLOCK) <= end;
+                if let Some(sum) = self.blocks.at(slot).filter(|_| whole) {
+                    next = slot.plus(BLOCK);
+                    return Some(Run::Block(slot..next, sum));
+                }
+                next = slot.next();
+                if let Some(load) = self.load(slot) {
+                    return Some(Run::Slot(slot, load));
+                }
+            }
+            None
+        })
+    }
+
+    /// The sum of the block that `slot` lies in, where it has no hole.
+    fn block(&self, slot: Slot) -> Option<f64> {
+        let from = self.grid.index(slot.plus(-slot.0.rem_euclid(BLOCK)))?;
+        let until = from + usize::try_from(BLOCK).unwrap_or(0);
+        let measured = self.measured.get(from..until)?.iter().all(|measured| *measured);
+        measured.then(|| self.loads[from..until].iter().sum())
     }
 
     /// The newest measured slot.
@@ -223,6 +269,52 @@ mod tests {
         let mut masked = picture("1234");
         masked.mask(Slot(102));
         assert_eq!(masked, picture("12.4"));
+    }
+
+    #[test]
+    fn a_block_without_a_hole_is_one_sum_and_what_is_written_anew_is_summed_anew() {
+        let load = |slot: i64| Load::saturating((slot % 7) as f64);
+        let mut series = Series::empty(Step::MINUTE, Slot(50));
+        (50..200).for_each(|slot| series.put(Slot(slot), load(slot)));
+        let blocks = |series: &Series, slots: Range<i64>| {
+            let runs = series.runs(Slot(slots.start)..Slot(slots.end));
+            let blocks: Vec<i64> = runs
+                .filter_map(|run| match run {
+                    Run::Block(slots, _) => Some(slots.start.0),
+                    Run::Slot(..) => None,
+                })
+                .collect();
+            blocks
+        };
+        let sum = |series: &Series, slots: Range<i64>| -> f64 {
+            let runs = series.runs(Slot(slots.start)..Slot(slots.end));
+            runs.map(|run| match run {
+                Run::Block(_, load) | Run::Slot(_, load) => load,
+            })
+            .sum()
+        };
+        let bare = |series: &Series, slots: Range<i64>| -> f64 {
+            series.loads(Slot(slots.start)..Slot(slots.end)).map(|(_, load)| load).sum()
+        };
+        assert_eq!(blocks(&series, 0..999), [60, 120]);
+        assert_eq!(blocks(&series, 61..180), [120]);
+        assert_eq!(blocks(&series, 61..179), [0; 0]);
+        series.mask(Slot(130));
+        assert_eq!(blocks(&series, 0..999), [60]);
+        series.put(Slot(130), Load::saturating(1e3));
+        series.put(Slot(70), Load::saturating(2e3));
+        assert_eq!(blocks(&series, 0..999), [60, 120]);
+        let cut = series.between(Slot(65), Slot(185));
+        assert_eq!(blocks(&cut, 0..999), [120]);
+        let mut forgetful = series.clone();
+        forgetful.forget_before(Slot(61));
+        assert_eq!(blocks(&forgetful, 0..999), [120]);
+        series.put(Slot(3), load(3));
+        for series in [&series, &cut, &forgetful] {
+            for slots in [0..999, 55..170, 60..121, 119..180] {
+                assert!((sum(series, slots.clone()) - bare(series, slots)).abs() < 1e-9);
+            }
+        }
     }
 
     #[test]

@@ -16,9 +16,8 @@ pub(super) struct Lessons {
 }
 
 impl Lessons {
-    /// Adds a past minute: what the candidates said and what came, both counted with `weight`.
+    /// Adds a past minute: what the candidates said and what came. The square of its miss counts with `weight`.
     pub(super) fn add(&mut self, candidates: [f64; CANDIDATES], load: f64, weight: f64) {
-        let weight = weight * weight;
         for row in 0..CANDIDATES {
             for column in 0..CANDIDATES {
                 self.squares[row][column] += weight * candidates[row] * candidates[column];

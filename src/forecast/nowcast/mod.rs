@@ -34,7 +34,7 @@ use super::{
     Blend, Error, Explanation, Fitted, Forecast, Forecaster, Known, Part, Peak, Refusal, Shares, Unfit,
 };
 use crate::calendar::Almanac;
-use crate::series::{Resample, Series, resample};
+use crate::series::{BLOCK, Resample, Run, Series, resample};
 use crate::time::{LocalClock, Slot, Step, Timestamp, epoch_seconds};
 use crate::units::{Load, Quantile};
 
@@ -205,12 +205,8 @@ impl Nowcast {
         let peak = (learn_from.0..origin.0).filter_map(|slot| sums.load(Slot(slot))).fold(0.0, f64::max);
         let floor = (IDLE_SHARE * peak).max(f64::MIN_POSITIVE);
         let past = Past { origin, sums: &sums, usual: &usual, floor };
-        let moments: Vec<(Slot, Moment)> = (learn_from.0..origin.0)
-            .map(Slot)
-            .filter_map(|slot| past.moment(slot).map(|moment| (slot, moment)))
-            .collect();
-        let targets = past.targets(learn_from);
-        let leads = LEADS.iter().map(|lead| past.learn(*lead, &moments, &targets)).collect();
+        let (starts, targets) = (past.starts(learn_from), past.targets(learn_from));
+        let leads = LEADS.iter().map(|lead| past.learn(*lead, &starts, &targets)).collect();
         let learned_from = Step::MINUTE.start(learn_from)..Step::MINUTE.start(origin);
         Some(Self { learned_from, usual: usual.from(origin.plus(-DAY - 35)), floor, leads })
     }
@@ -248,11 +244,12 @@ impl Nowcast {
         let seconds = spoken_of - ended;
         let (around, share) = self.around(seconds)?;
         let usual = self.usual.mean(spoken_of - 60, spoken_of)?;
-        let candidates = moment.candidates(usual);
+        let start = moment.start(self.floor);
+        let candidates = start.candidates(usual);
         let points = around.map(|lead| dot(&lead.weights, &candidates));
         let between = |[short, long]: [f64; 2]| short + share * (long - short);
         let point = between(points);
-        let steepness = moment.steepness(usual, seconds as f64 / 60.0, self.floor);
+        let steepness = start.steepness(usual, seconds as f64 / 60.0);
         for (load, level) in loads.iter_mut().zip(levels) {
             let reach = |k: usize| around[k].spread.reach(points[k], steepness, level.get());
             *load = Load::saturating(between([reach(0), reach(1)]));
@@ -271,11 +268,10 @@ impl Nowcast {
     fn moment(&self, known: &Known<'_>) -> Option<(Moment, i64)> {
         let step = known.settled.step().seconds();
         let end = |slot: Slot| (slot.0 + 1) * step;
-        let settled = |until: i64, from: i64| {
-            // Slots that lie within `from..until` as a whole.
-            let (first, last) =
-                (from.div_euclid(step) + i64::from(from.rem_euclid(step) > 0), until.div_euclid(step));
-            known.settled.loads(Slot(first)..Slot(last).min(known.origin))
+        // Slots that lie within `from..until` as a whole.
+        let slots = |from: i64, until: i64| {
+            let first = from.div_euclid(step) + i64::from(from.rem_euclid(step) > 0);
+            Slot(first)..Slot(until.div_euclid(step)).min(known.origin)
         };
         let (ended, newest) = if let Some(live) = known.live {
             (epoch_seconds(live.at) - AGE_SECONDS, live.load.get())
@@ -287,10 +283,23 @@ impl Nowcast {
         let newest = Seen { load: newest, usual: self.usual.mean(ended - 60, ended)? };
         let seen = |from: i64, until: i64| {
             let (mut load, mut usual, mut count) = (0.0, 0.0, 0.0);
-            for (slot, measured) in settled(until, from) {
-                load += measured;
-                usual += self.usual.minute(end(slot)).unwrap_or(measured);
-                count += 1.0;
+            let mut take = |own: f64, own_usual: f64, slots: f64| {
+                load += own;
+                usual += own_usual;
+                count += slots;
+            };
+            let of_slot = |slot: Slot, load: f64| self.usual.minute(end(slot)).unwrap_or(load);
+            for run in known.settled.runs(slots(from, until)) {
+                match run {
+                    Run::Slot(slot, load) => take(load, of_slot(slot, load), 1.0),
+                    Run::Block(slots, load) => match self.usual.block(slots.start, known.settled.step()) {
+                        Some(usual) => take(load, usual, BLOCK as f64),
+                        None => known
+                            .settled
+                            .loads(slots)
+                            .for_each(|(slot, load)| take(load, of_slot(slot, load), 1.0)),
+                    },
+                }
             }
             (count > 0.0)
                 .then(|| (Seen { load: load / count, usual: usual / count }, count * step as f64 / 60.0))

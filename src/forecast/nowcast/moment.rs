@@ -63,22 +63,55 @@ impl Moment {
         ratio(self.day.load, self.day.usual).clamp(0.5, 2.0)
     }
 
+    /// What of it matters for any minute to come. Below `floor` a minute is idle.
+    pub(super) fn start(&self, floor: f64) -> Start {
+        let size = self.size();
+        let apart = |seen: Seen| seen.load - size * seen.usual;
+        let rise = (self.newest.load - self.before) / self.minutes_since.max(1.0);
+        Start {
+            apart: [apart(self.newest), apart(self.few)],
+            few: self.few.load,
+            size,
+            level: self.level(),
+            stood: size * self.newest.usual,
+            rise: 0.5 * rise / (self.before + floor),
+            floor,
+        }
+    }
+}
+
+/// Where the minutes to come start from: everything of a moment that is the same for each of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Start {
+    /// `L - s·P` of the newest minute and of the newest few.
+    apart: [f64; 2],
+    /// The load of the newest few.
+    pub(super) few: f64,
+    /// s.
+    size: f64,
+    /// l.
+    level: f64,
+    /// `s·P₁`: what stood there, by what is usual.
+    stood: f64,
+    /// Half of the newest rise in a minute, as a share of what stood before it.
+    rise: f64,
+    floor: f64,
+}
+
+impl Start {
     /// The candidates for a minute in which `usual` is usual.
     pub(super) fn candidates(&self, usual: f64) -> [f64; CANDIDATES] {
-        let size = self.size();
-        let moved = |seen: Seen| (seen.load + size * (usual - seen.usual)).max(0.0);
-        [moved(self.newest), moved(self.few), self.level() * usual]
+        let moved = self.size * usual;
+        [(self.apart[0] + moved).max(0.0), (self.apart[1] + moved).max(0.0), self.level * usual]
     }
 
     /// How steep it goes up to a minute in which `usual` is usual, `minutes` after the newest.
     ///
     /// The shares are of what stood before the newest minute, so that a larger newest value is never less steep.
-    pub(super) fn steepness(&self, usual: f64, minutes: f64, floor: f64) -> Steepness {
-        let size = self.size();
-        let rise = (self.newest.load - self.before) / self.minutes_since.max(1.0);
+    pub(super) fn steepness(&self, usual: f64, minutes: f64) -> Steepness {
         Steepness {
-            usual: size * (usual - self.newest.usual) / (size * self.newest.usual + floor),
-            seen: 0.5 * rise * minutes / (self.before + floor),
+            usual: (self.size * usual - self.stood) / (self.stood + self.floor),
+            seen: self.rise * minutes,
         }
     }
 }

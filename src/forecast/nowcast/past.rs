@@ -1,7 +1,7 @@
 //! What is learned at each lead, from the past: what was seen at a minute, what came of it, and what the blend missed by.
 
 use super::blend::{Lessons, dot};
-use super::moment::{Moment, Seen};
+use super::moment::{Moment, Seen, Start};
 use super::spread::{Miss, Spread};
 use super::sums::Sums;
 use super::usual::Usual;
@@ -44,6 +44,12 @@ impl Past<'_> {
         })
     }
 
+    /// From where each minute to be learned from started.
+    pub(super) fn starts(&self, learn_from: Slot) -> Vec<(Slot, Start)> {
+        let slots = (learn_from.0..self.origin.0).map(Slot);
+        slots.filter_map(|slot| Some((slot, self.moment(slot)?.start(self.floor)))).collect()
+    }
+
     /// What came of each minute from `first` on; `None` where it was not measured. The same for each lead.
     pub(super) fn targets(&self, first: Slot) -> Targets {
         let target = |slot: Slot| {
@@ -55,26 +61,22 @@ impl Past<'_> {
     }
 
     /// Learns at `lead` minutes.
-    pub(super) fn learn(&self, lead: i64, moments: &[(Slot, Moment)], targets: &Targets) -> Lead {
-        let mut sums = Lessons::default();
-        let mut lessons = Vec::with_capacity(moments.len());
-        for (newest, moment) in moments {
-            let Some(target) = targets.at(newest.plus(lead)) else { continue };
-            let candidates = moment.candidates(target.usual);
-            let weight = target.weight.sqrt() / (moment.few.load + target.usual + self.floor);
-            sums.add(candidates, target.load, weight);
-            lessons.push((moment, target, candidates));
+    pub(super) fn learn(&self, lead: i64, starts: &[(Slot, Start)], targets: &Targets) -> Lead {
+        let pairs =
+            || starts.iter().filter_map(|(newest, start)| Some((start, targets.at(newest.plus(lead))?)));
+        let mut lessons = Lessons::default();
+        for (start, target) in pairs() {
+            let size = start.few + target.usual + self.floor;
+            lessons.add(start.candidates(target.usual), target.load, target.weight / (size * size));
         }
-        let weights = sums.weights();
-        let misses: Vec<Miss> = lessons
-            .into_iter()
-            .map(|(moment, target, candidates)| Miss {
-                point: dot(&weights, &candidates),
-                load: target.load,
-                steepness: moment.steepness(target.usual, lead as f64, self.floor),
-                weight: target.weight,
-            })
-            .collect();
+        let weights = lessons.weights();
+        let misses = pairs().map(|(start, target)| Miss {
+            point: dot(&weights, &start.candidates(target.usual)),
+            load: target.load,
+            steepness: start.steepness(target.usual, lead as f64),
+            weight: target.weight,
+        });
+        let misses: Vec<Miss> = misses.collect();
         Lead { minutes: lead, weights, spread: Spread::of(&misses, self.floor) }
     }
 }
@@ -86,6 +88,7 @@ pub(super) struct Targets {
 }
 
 /// What came of one.
+#[derive(Debug, Clone, Copy)]
 struct Target {
     load: f64,
     usual: f64,
@@ -94,7 +97,7 @@ struct Target {
 }
 
 impl Targets {
-    fn at(&self, slot: Slot) -> Option<&Target> {
-        self.minutes.get(usize::try_from(slot.since(self.first)).ok()?)?.as_ref()
+    fn at(&self, slot: Slot) -> Option<Target> {
+        *self.minutes.get(usize::try_from(slot.since(self.first)).ok()?)?
     }
 }

@@ -45,21 +45,34 @@ pub(super) struct Miss {
     pub(super) weight: f64,
 }
 
-/// A miss's score and weight. In seven digits: there are ten thousands of them at each lead, and most of a fit was sorting
-/// them.
-#[derive(Debug, Clone, Copy)]
-struct Scored {
-    score: f32,
-    weight: f32,
-}
+/// A miss's score and weight, in seven digits and in one word that is in order of the score: there are ten thousands of them
+/// at each lead, and most of a fit was sorting them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Scored(u64);
 
 impl Scored {
     #[expect(clippy::cast_possible_truncation, reason = "seven digits of a share are more than enough")]
     fn of(miss: &Miss, floor: f64) -> Self {
         let score = (miss.load - miss.point) / (miss.point + floor);
-        Self { score: score as f32, weight: miss.weight as f32 }
+        let bits = (score as f32).to_bits();
+        // In order as a float is: a negative one is larger in its bits the smaller it is.
+        let ordered = if bits & SIGN == 0 { bits | SIGN } else { !bits };
+        Self(u64::from(ordered) << 32 | u64::from((miss.weight as f32).to_bits()))
+    }
+
+    fn score(self) -> f32 {
+        let ordered = (self.0 >> 32) as u32;
+        f32::from_bits(if ordered & SIGN == 0 { !ordered } else { ordered & !SIGN })
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+    fn weight(self) -> f64 {
+        f64::from(f32::from_bits(self.0 as u32))
     }
 }
+
+/// The sign of an `f32`.
+const SIGN: u32 = 1 << 31;
 
 /// What pools that are asked together say, worked out when it is asked for.
 type Once = OnceCell<Option<Scores>>;
@@ -91,7 +104,7 @@ impl Spread {
             pools[regime][busyness(&borders, miss.point)].push(Scored::of(miss, floor));
         }
         for pool in pools.iter_mut().flatten() {
-            pool.sort_unstable_by(|a, b| a.score.total_cmp(&b.score));
+            pool.sort_unstable();
         }
         // Most pools speak for themselves, so those of a whole regime or level are put together only where one does not.
         let (of_regime, of_level, of_all) = <([Once; REGIMES], [Once; BUSYNESS], Once)>::default();
@@ -99,7 +112,7 @@ impl Spread {
             std::array::from_fn(|level| {
                 let own = &pools[regime][level];
                 if own.len() >= ENOUGH {
-                    return conformal(vec![own]);
+                    return conformal(own);
                 }
                 let in_regime = || together(pools[regime].iter(), ENOUGH);
                 let in_level = || together(pools.iter().map(|regime| &regime[level]), ENOUGH);
@@ -201,38 +214,32 @@ fn rank(share: f64, count: usize) -> usize {
 
 /// What these pools say together, each in order; `None` where they have fewer scores than `enough`.
 fn together<'a>(pools: impl Iterator<Item = &'a Vec<Scored>>, enough: usize) -> Option<Scores> {
-    let pools: Vec<&[Scored]> = pools.map(Vec::as_slice).collect();
-    let count: usize = pools.iter().map(|pool| pool.len()).sum();
-    (count >= enough).then(|| conformal(pools))
+    let mut all: Vec<Scored> = pools.flatten().copied().collect();
+    // Not the unstable one: what is in order piece by piece is only merged.
+    all.sort();
+    (all.len() >= enough).then(|| conformal(&all))
 }
 
 /// For each level the smallest score that has so much of the weight below it, the point to come counted as one of the
 /// newest; the largest where there are too few, 0 where there are none. With equal weights that is the ⌈τ(n+1)⌉-th of n
-/// (Tibshirani, Foygel Barber, Candès & Ramdas, at the `NeurIPS` of 2019). `pools` are each in order.
-fn conformal(mut pools: Vec<&[Scored]>) -> Scores {
-    let (mut all, mut newest) = (0.0_f64, 0.0_f64);
-    for scored in pools.iter().copied().flatten() {
-        all += f64::from(scored.weight);
-        newest = newest.max(f64::from(scored.weight));
-    }
-    all += newest;
-    let (mut below, mut score) = (0.0, 0.0);
+/// (Tibshirani, Foygel Barber, Candès & Ramdas, at the `NeurIPS` of 2019). `pool` is in order.
+fn conformal(pool: &[Scored]) -> Scores {
+    let weights = pool.iter().map(|scored| scored.weight());
+    let all: f64 = weights.clone().sum::<f64>() + weights.fold(0.0, f64::max);
+    let mut below = 0.0;
+    let mut left = pool.iter();
+    let mut score = 0.0;
     LEVELS.map(|level| {
         // A hair of slack, or a sum that should be equal would not be.
-        while below < level * all * (1.0 - 1e-12)
-            && let Some(next) = least(&mut pools)
+        let enough = level * all * (1.0 - 1e-12);
+        while below < enough
+            && let Some(next) = left.next()
         {
-            below += f64::from(next.weight);
-            score = next.score;
+            below += next.weight();
+            score = next.score();
         }
         score
     })
-}
-
-/// Takes the least score out of pools that are each in order.
-fn least(pools: &mut [&[Scored]]) -> Option<Scored> {
-    let heads = pools.iter_mut().filter(|pool| !pool.is_empty());
-    heads.min_by(|a, b| a[0].score.total_cmp(&b[0].score))?.split_off_first().copied()
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use chrono::{NaiveDate, TimeDelta};
 
 use super::sums::Sums;
 use crate::calendar::{DayKind, Outlook};
-use crate::time::{LocalClock, Slot};
+use crate::series::{BLOCK, Blocks};
+use crate::time::{LocalClock, Slot, Step};
 
 /// Which earlier days a day is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +79,9 @@ impl Usual {
             reason = "seven digits of what is usual are more than enough"
         )]
         let minutes = self.before[skipped..].windows(2).map(|sums| (sums[1] - sums[0]).max(0.0) as f32);
-        Minutes { first: self.first.plus(i64::try_from(skipped).unwrap_or(0)), loads: minutes.collect() }
+        let first = self.first.plus(i64::try_from(skipped).unwrap_or(0));
+        let loads: Box<[f32]> = minutes.collect();
+        Minutes { first, hours: Blocks::of(first, loads.iter().copied().map(f64::from)), loads }
     }
 }
 
@@ -87,6 +90,7 @@ impl Usual {
 pub(super) struct Minutes {
     first: Slot,
     loads: Box<[f32]>,
+    hours: Blocks,
 }
 
 impl Minutes {
@@ -119,6 +123,17 @@ impl Minutes {
     pub(super) fn minute(&self, end: i64) -> Option<f64> {
         let index = usize::try_from((end - 1).div_euclid(60) - self.first.0).ok()?;
         self.loads.get(index).copied().map(f64::from)
+    }
+
+    /// The usual demand of the slots of a [`BLOCK`] of them that begins with `first`, summed up; `None` outside the run.
+    pub(super) fn block(&self, first: Slot, step: Step) -> Option<f64> {
+        if step == Step::MINUTE {
+            return self.hours.at(first);
+        }
+        let begin = usize::try_from((first.0 * step.seconds()).div_euclid(60) - self.first.0).ok()?;
+        let minutes = usize::try_from(step.seconds()).ok()?;
+        let sum: f64 = self.loads.get(begin..begin + minutes)?.iter().copied().map(f64::from).sum();
+        Some(sum * BLOCK as f64 / minutes as f64)
     }
 
     /// Bytes on the heap.
