@@ -8,8 +8,9 @@
 //! forecast with coefficients learned before it. Their shares follow from those errors, and so do the quantiles.
 
 use super::lattice::Lattice;
-use super::linear::{Ridge, Rows, dot, nonnegative, ridge};
+use super::linear::{Rows, dot};
 use super::reading::{CANDIDATES, FEATURES, Present, Reading, prior};
+use super::taught::{Kind, Options, Taught};
 use super::usual::{OFFSET, Seen, Usual};
 
 /// Origins in the past lie this far apart, in hours: the serving cadence.
@@ -34,12 +35,18 @@ const N_STRENGTH: f64 = 0.02;
 /// Rows to learn from in each window of L. Twice as many gain 0.2 % of the loss.
 const ROWS: usize = 6_000;
 
-/// Steps of IRLS from the prior, and from last week's solution.
+/// Steps of IRLS from the prior, and from the coefficients of the week before.
 const STEPS: usize = 5;
-const WARM_STEPS: usize = 2;
+const WARM_STEPS: usize = 4;
 
 /// Weeks of the past that are replayed.
 pub(super) const REPLAYED_WEEKS: usize = 9;
+
+/// Weeks that have lessons: those replayed and those that L knew before the first of them.
+const LESSON_WEEKS: usize = REPLAYED_WEEKS + L_DAYS as usize / 7;
+
+/// What L has before it learns.
+const PRIOR: [f64; FEATURES] = prior();
 
 /// What is replayed was forecast by somebody who knew at least this many days of history, and up to a fortnight where there
 /// are more: how a service that began yesterday was missed says nothing of how one that is five weeks old will be.
@@ -79,7 +86,7 @@ const L_CLIP: f64 = 4.0;
 impl Experts {
     /// The experts without evidence.
     fn new() -> Self {
-        Self { l: prior().to_vec(), n: vec![1.0 / CANDIDATES as f64; CANDIDATES], share: 0.75 }
+        Self { l: PRIOR.to_vec(), n: vec![1.0 / CANDIDATES as f64; CANDIDATES], share: 0.75 }
     }
 
     pub(super) fn opinion(&self, reading: &Reading) -> Opinion {
@@ -106,6 +113,7 @@ impl Day {
         let week = lattice.wall.week();
         let replayable = replayable(lattice);
         let mut experts = Experts::new();
+        let (mut l, mut n) = lessons.pupils(lattice);
         let mut past = Vec::with_capacity(REPLAYED_WEEKS);
         // Errors of each replayed week, the newest last.
         let mut errors: Vec<[f64; 2]> = Vec::with_capacity(REPLAYED_WEEKS);
@@ -114,9 +122,15 @@ impl Day {
             if weeks > 0 && origin < replayable {
                 continue;
             }
-            let warm = !past.is_empty();
-            lessons.teach(&mut experts, lattice, origin, warm);
-            experts.share = share(&errors);
+            let (anew, steps) = match (past.is_empty(), weeks) {
+                (true, _) => (usize::MAX, STEPS),
+                (false, 0) => (usize::MAX, WARM_STEPS),
+                (false, _) => (1, WARM_STEPS),
+            };
+            l.learn(LESSON_WEEKS - weeks, anew, steps);
+            n.learn(LESSON_WEEKS - weeks, anew, steps);
+            experts =
+                Experts { l: l.coefficients().to_vec(), n: n.coefficients().to_vec(), share: share(&errors) };
             if weeks > 0 {
                 errors.push(lessons.errors(&experts, origin..origin + week));
                 past.push((origin, experts.clone()));
@@ -201,32 +215,30 @@ impl Lessons {
         lessons
     }
 
-    /// Learns what is known at `origin`.
-    fn teach(&self, experts: &mut Experts, lattice: &Lattice, origin: usize, warm: bool) {
-        let day = lattice.wall.day as f64;
-        let weights = |days: u32, half: f64, by_level: bool| -> Vec<f64> {
-            self.readings
-                .iter()
-                .map(|reading| {
-                    if reading.target >= origin {
-                        return 0.0;
-                    }
-                    let age = (origin - reading.target) as f64 / day;
-                    let level = if by_level { reading.usual + OFFSET } else { 1.0 };
-                    if age > f64::from(days) { 0.0 } else { level * 0.5_f64.powf(age / half) }
-                })
-                .collect()
+    /// L and N, who are to learn from them week by week.
+    fn pupils(&self, lattice: &Lattice) -> (Taught<'_>, Taught<'_>) {
+        let week = lattice.wall.week();
+        let when = |row: usize, half: f64| {
+            let age = lattice.origin - 1 - self.readings[row].target;
+            let days = 7.0 * (age % week + 1) as f64 / week as f64;
+            (LESSON_WEEKS.saturating_sub(1 + age / week), 0.5_f64.powf(days / half))
         };
-        let prior = prior();
-        let options = Ridge {
-            strength: L_STRENGTH,
-            prior: &prior,
-            start: if warm { &experts.l } else { &prior },
-            steps: if warm { WARM_STEPS } else { STEPS },
+        let by_level = |row: usize| {
+            let (week, weight) = when(row, L_HALF_DAYS);
+            (week, weight * (self.readings[row].usual + OFFSET))
         };
-        let l = ridge(&self.l, &weights(L_DAYS, L_HALF_DAYS, true), options);
-        experts.l = l;
-        experts.n = nonnegative(&self.n, &weights(N_DAYS, N_HALF_DAYS, false), N_STRENGTH);
+        let options = |kind, strength, half: f64, days: u32| Options {
+            kind,
+            strength,
+            keeps: 0.5_f64.powf(7.0 / half),
+            weeks: days as usize / 7,
+        };
+        let l_options = options(Kind::Toward(&PRIOR), L_STRENGTH, L_HALF_DAYS, L_DAYS);
+        let n_options = options(Kind::NonNegative, N_STRENGTH, N_HALF_DAYS, N_DAYS);
+        let Experts { l, n, .. } = Experts::new();
+        let l = Taught::new(&self.l, &l, by_level, l_options);
+        let n = Taught::new(&self.n, &n, |row| when(row, N_HALF_DAYS), n_options);
+        (l, n)
     }
 
     /// Summed absolute errors of L and N on the lessons with targets in `cells`.

@@ -18,7 +18,7 @@ use crate::series::Series;
 use crate::time::{LocalClock, Slot, Step};
 
 /// A profile finer than this is mostly noise, and four times as dear.
-const CELL_SECONDS: i64 = 300;
+pub(super) const CELL_SECONDS: i64 = 300;
 
 /// An outage has less than this share of what was expected, where more than that was expected (in means).
 const OUTAGE_SHARE: f64 = 0.05;

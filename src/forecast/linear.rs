@@ -1,8 +1,8 @@
-//! Two small regressions by least absolute error, solved exactly and in a fixed order.
+//! Small linear regressions, solved exactly and in a fixed order.
 //!
-//! Neither weighted ridge toward a prior nor non-negative least absolute error is in linfa, and both are a page when the
-//! number of columns is below sixty: normal equations, Cholesky, and iteratively reweighted least squares (IRLS) for the
-//! absolute value: `|r| ≈ r² / max(|r|, ε)`. Sums run in the order of the rows, so replicas get the same bits.
+//! Neither a ridge toward a prior nor a non-negative one is in linfa, and both are a page when the number of columns is below
+//! sixty: normal equations, then Cholesky or coordinate descent. Sums run in the order of the rows, so replicas get the same
+//! bits. What is learned by least absolute error, and from one week after another, is [`super::taught`].
 
 /// Rows of a regression: `columns` features each, flat.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +25,10 @@ impl Rows {
         debug_assert_eq!(features.len(), self.columns);
         self.features.extend_from_slice(features);
         self.targets.push(target);
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        self.columns
     }
 
     pub(super) fn len(&self) -> usize {
@@ -60,25 +64,29 @@ pub(super) fn dot(features: &[f64], coefficients: &[f64]) -> f64 {
     (sums[0] + sums[1]) + (sums[2] + sums[3]) + left
 }
 
+/// Sweeps of coordinate descent.
+const SWEEPS: usize = 60;
+
 /// Normal equations of weighted least squares: `A = XᵀWX` (lower triangle, row by row) and `b = XᵀWv`.
-struct Normal {
+#[derive(Debug, Clone)]
+pub(super) struct Normal {
     columns: usize,
     a: Vec<f64>,
     b: Vec<f64>,
 }
 
 impl Normal {
-    fn new(columns: usize) -> Self {
+    pub(super) fn new(columns: usize) -> Self {
         Self { columns, a: vec![0.0; columns * columns], b: vec![0.0; columns] }
     }
 
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.a.fill(0.0);
         self.b.fill(0.0);
     }
 
     /// Adds `rows` of `from` with `weights`. Four at a time, for what a cell costs is to be read and written.
-    fn add(&mut self, from: &Rows, rows: &[usize], weights: &[f64]) {
+    pub(super) fn add(&mut self, from: &Rows, rows: &[usize], weights: &[f64]) {
         let (fours, rows_left) = rows.as_chunks::<4>();
         let (weights, weights_left) = weights.as_chunks::<4>();
         for (rows, weights) in fours.iter().zip(weights) {
@@ -109,13 +117,21 @@ impl Normal {
         }
     }
 
+    /// Adds other equations, each counted `times`.
+    pub(super) fn add_times(&mut self, times: f64, other: &Self) {
+        let own = self.a.iter_mut().chain(&mut self.b);
+        for (own, other) in own.zip(other.a.iter().chain(&other.b)) {
+            *own += times * other;
+        }
+    }
+
     fn diagonal(&self, column: usize) -> f64 {
         self.a[column * self.columns + column]
     }
 
     /// Adds `λ Σ sⱼ (βⱼ − priorⱼ)²` with s the second moment of each column, so that no unit matters. A column that is
     /// always 0 is held at its prior.
-    fn shrink(&mut self, strength: f64, prior: &[f64]) {
+    pub(super) fn shrink(&mut self, strength: f64, prior: &[f64]) {
         let floor = 1e-9 * (0..self.columns).map(|column| self.diagonal(column)).fold(0.0, f64::max);
         for (column, prior) in prior.iter().enumerate() {
             let penalty = (strength * self.diagonal(column)).max(floor).max(f64::MIN_POSITIVE);
@@ -124,8 +140,8 @@ impl Normal {
         }
     }
 
-    /// Solves `A β = b` by Cholesky, in place; `None` when A is not positive definite.
-    fn solve(&mut self) -> Option<Vec<f64>> {
+    /// The β of `A β = b` by Cholesky, in place; `None` when A is not positive definite.
+    pub(super) fn solve(&mut self) -> Option<Vec<f64>> {
         let n = self.columns;
         for row in 0..n {
             for column in 0..=row {
@@ -157,102 +173,20 @@ impl Normal {
         }
         solution.iter().all(|coefficient| coefficient.is_finite()).then_some(solution)
     }
-}
 
-/// How a [`ridge`] is to be solved.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ridge<'a> {
-    /// λ: the share of each column's second moment that pulls toward the prior.
-    pub(super) strength: f64,
-    /// The coefficients without evidence.
-    pub(super) prior: &'a [f64],
-    /// Where to begin: the prior, or the solution for nearly the same rows.
-    pub(super) start: &'a [f64],
-    /// Steps of IRLS. With `0` the squared error is minimised instead.
-    pub(super) steps: usize,
-}
-
-/// The β that minimises `Σ wᵢ |vᵢ − xᵢβ| + λ Σ sⱼ (βⱼ − priorⱼ)²` over the rows of `range` with a weight.
-///
-/// `weights` has one entry per row of `rows`; a row of weight 0 is not looked at. Returns the prior when nothing has weight.
-pub(super) fn ridge(rows: &Rows, weights: &[f64], options: Ridge<'_>) -> Vec<f64> {
-    let mut solution = options.start.to_vec();
-    let used: Vec<usize> = (0..rows.len()).filter(|row| weights[*row] > 0.0).collect();
-    if used.is_empty() {
-        return options.prior.to_vec();
-    }
-    let mut normal = Normal::new(rows.columns);
-    let mut misses: Vec<f64> = vec![1.0; used.len()];
-    let mut sorted = Vec::with_capacity(used.len());
-    for _ in 0..options.steps.max(1) {
-        let mut least = 1.0;
-        if options.steps > 0 {
-            for (miss, row) in misses.iter_mut().zip(&used) {
-                *miss = (rows.target(*row) - dot(rows.features(*row), &solution)).abs();
-            }
-            sorted.clone_from(&misses);
-            let middle = sorted.len() / 2;
-            let (_, median, _) = sorted.select_nth_unstable_by(middle, f64::total_cmp);
-            least = (0.5 * *median).max(1e-9);
-        }
-        for (miss, row) in misses.iter_mut().zip(&used) {
-            *miss = weights[*row] / miss.max(least);
-        }
-        normal.clear();
-        normal.add(rows, &used, &misses);
-        normal.shrink(options.strength, options.prior);
-        match normal.solve() {
-            Some(better) => solution = better,
-            None => break,
-        }
-    }
-    solution
-}
-
-/// Steps of IRLS and sweeps of coordinate descent in each, for [`nonnegative`].
-const NONNEGATIVE_STEPS: usize = 4;
-const SWEEPS: usize = 60;
-
-/// The β ≥ 0 that minimises `Σ wᵢ |yᵢ − xᵢβ|` with a ridge of `strength` toward equal weights, by coordinate descent.
-///
-/// Columns and targets are loads. The result is all equal weights when nothing has weight.
-pub(super) fn nonnegative(rows: &Rows, weights: &[f64], strength: f64) -> Vec<f64> {
-    let n = rows.columns;
-    let equal = 1.0 / n as f64;
-    let mut solution = vec![equal; n];
-    let used: Vec<usize> = (0..rows.len()).filter(|row| weights[*row] > 0.0).collect();
-    if used.is_empty() {
-        return solution;
-    }
-    let mut normal = Normal::new(n);
-    let mut misses = vec![0.0; used.len()];
-    let mut sorted = Vec::with_capacity(used.len());
-    for _ in 0..NONNEGATIVE_STEPS {
-        for (miss, row) in misses.iter_mut().zip(&used) {
-            *miss = (rows.target(*row) - dot(rows.features(*row), &solution)).abs();
-        }
-        sorted.clone_from(&misses);
-        let middle = sorted.len() / 2;
-        let (_, median, _) = sorted.select_nth_unstable_by(middle, f64::total_cmp);
-        let mean = misses.iter().sum::<f64>() / misses.len() as f64;
-        let least = (0.5 * *median).max(1e-3 * mean).max(f64::MIN_POSITIVE);
-        for (miss, row) in misses.iter_mut().zip(&used) {
-            *miss = weights[*row] / miss.max(least);
-        }
-        normal.clear();
-        normal.add(rows, &used, &misses);
-        normal.shrink(strength, &vec![equal; n]);
+    /// Moves `solution` to the β ≥ 0 that minimises `βᵀAβ − 2 bᵀβ`, by coordinate descent.
+    pub(super) fn descend(&self, solution: &mut [f64]) {
         for _ in 0..SWEEPS {
             let mut moved = 0.0_f64;
-            for column in 0..n {
-                let diagonal = normal.diagonal(column);
+            for column in 0..self.columns {
+                let diagonal = self.diagonal(column);
                 if diagonal <= 0.0 {
                     continue;
                 }
-                let mut gradient = normal.b[column];
+                let mut gradient = self.b[column];
                 for (other, coefficient) in solution.iter().enumerate() {
                     let (row, line) = if other <= column { (column, other) } else { (other, column) };
-                    gradient -= normal.a[row * n + line] * coefficient;
+                    gradient -= self.a[row * self.columns + line] * coefficient;
                 }
                 let next = (solution[column] + gradient / diagonal).max(0.0);
                 moved = moved.max((next - solution[column]).abs());
@@ -263,5 +197,18 @@ pub(super) fn nonnegative(rows: &Rows, weights: &[f64], strength: f64) -> Vec<f6
             }
         }
     }
-    solution
+}
+
+/// The β that minimises `Σ wᵢ (vᵢ − xᵢβ)² + λ Σ sⱼ (βⱼ − priorⱼ)²` over the rows with a weight, of which there is one for
+/// each; λ is `strength`. The prior where nothing has weight.
+pub(super) fn ridge(rows: &Rows, weights: &[f64], strength: f64, prior: &[f64]) -> Vec<f64> {
+    let used: Vec<usize> = (0..rows.len()).filter(|row| weights[*row] > 0.0).collect();
+    if used.is_empty() {
+        return prior.to_vec();
+    }
+    let weights: Vec<f64> = used.iter().map(|row| weights[*row]).collect();
+    let mut normal = Normal::new(rows.columns);
+    normal.add(rows, &used, &weights);
+    normal.shrink(strength, prior);
+    normal.solve().unwrap_or_else(|| prior.to_vec())
 }

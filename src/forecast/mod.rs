@@ -20,6 +20,7 @@ mod rest;
 mod scale;
 mod shape;
 mod spread;
+mod taught;
 mod tide;
 mod usual;
 

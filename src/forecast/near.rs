@@ -12,13 +12,15 @@
 use std::f64::consts::TAU;
 use std::ops::Range;
 
-use super::linear::{Ridge, Rows, dot, nonnegative, ridge};
+use super::lattice::CELL_SECONDS;
+use super::linear::{Rows, dot};
 use super::pools::{PRIOR_SIZE, Pools, Score, padded};
 use super::recent::{
     Base, CANDIDATES, CLIP, DAY, FEATURES, HALF_HOUR, HOURS, NEWEST, Past as _, QUARTER, Reading, Replayed,
     Time, deviation, moved,
 };
 use super::scale::Scale;
+use super::taught::{Kind, Options, Taught};
 use super::usual::OFFSET;
 use crate::time::{Slot, Step};
 use crate::units::Quantile;
@@ -37,21 +39,21 @@ pub(super) const FARTHEST_SECONDS: i64 = 6 * 3_600;
 const S_STRENGTH: f64 = 0.01;
 const N_STRENGTH: f64 = 0.02;
 
-/// Rows to learn from at each lead, over these days; half is forgotten after those.
+/// Rows to learn from at each lead, over these days; coefficients are learned from so many weeks, and half is forgotten after
+/// those days.
 const ROWS: i64 = 2_500;
 pub(super) const SEEN_DAYS: i64 = 56;
-const LEARN_DAYS: f64 = 42.0;
+const LEARN_WEEKS: usize = 6;
 const HALF_DAYS: f64 = 21.0;
 const SIZE_HALF_DAYS: f64 = 28.0;
 
-/// Stretches of past that are replayed, and how long each is.
-const REPLAYS: i64 = 6;
-const REPLAY_DAYS: i64 = 7;
+/// Weeks of the past that are replayed.
+const REPLAYS: usize = 6;
 
 /// Fewer rows than this teach nothing.
 pub(super) const ENOUGH: usize = 50;
 
-/// Steps of IRLS from the prior, and from the solution before.
+/// Steps of IRLS from the prior, and from the coefficients before.
 const STEPS: usize = 4;
 const WARM_STEPS: usize = 2;
 
@@ -63,12 +65,16 @@ const BELIEF: [f64; EXPERTS] = [0.4, 0.4, 0.0, 0.2];
 const POOLS: usize = 4;
 const LEVEL_POOLS: usize = 6;
 
-/// The leads at which experts are asked, in slots, ascending: what lies between is read on the line.
+/// The leads at which experts are asked, in slots, ascending: what lies between is read on the line. Where a slot is finer
+/// than what a day's forecast is made of, neighbours say nearly the same, and the next minutes are the nowcast's.
 pub(super) fn leads(step: Step) -> Vec<i64> {
     let farthest = (FARTHEST_SECONDS / step.seconds()).max(1);
-    let doubling = std::iter::successors(Some(6), |lead| Some(lead * 2));
-    let mut leads: Vec<i64> =
-        [1, 2, 3, 4].into_iter().chain(doubling.take(9)).filter(|lead| *lead < farthest).collect();
+    let fine = step.seconds() < CELL_SECONDS;
+    let (first, then, times): (&[i64], i64, i64) = if fine { (&[1], 5, 3) } else { (&[1, 2, 3, 4], 6, 2) };
+    let growing = std::iter::successors(Some(then), |lead| Some(lead * times));
+    let growing = growing.take_while(|lead| *lead < farthest);
+    let mut leads: Vec<i64> = first.iter().copied().chain(growing).collect();
+    leads.retain(|lead| *lead < farthest);
     leads.push(farthest);
     leads
 }
@@ -261,7 +267,7 @@ fn echo(lessons: impl Iterator<Item = (f64, f64, f64)>) -> f64 {
 /// What the experts said of a lesson, before they had learned from it.
 type Said = Option<([f64; EXPERTS], f64)>;
 
-/// Teaches `own` stretch by stretch, and keeps what it said of each stretch before it learned from it.
+/// Teaches `own` week by week, and keeps what it said of each week before it learned from it.
 fn replay(own: &mut Lead, lessons: &[Lesson], end: Slot, day: i64) -> Vec<Said> {
     let mut s_rows = Rows::new(FEATURES, lessons.len());
     let mut n_rows = Rows::new(CANDIDATES, lessons.len());
@@ -269,32 +275,41 @@ fn replay(own: &mut Lead, lessons: &[Lesson], end: Slot, day: i64) -> Vec<Said> 
         s_rows.push(&lesson.reading.features, deviation(lesson.load, lesson.reading.base));
         n_rows.push(&lesson.reading.candidates, lesson.load);
     }
-    let prior = own.s;
+    let week = 7 * day;
+    let weeks_old = |lesson: &Lesson| usize::try_from((end.since(lesson.target) - 1) / week).unwrap_or(0);
+    let weeks = lessons.first().map_or(0, |oldest| weeks_old(oldest) + 1);
+    let when = |row: usize| {
+        let age = (end.since(lessons[row].target) - 1) % week + 1;
+        (weeks - 1 - weeks_old(&lessons[row]), 0.5_f64.powf(age as f64 / day as f64 / HALF_DAYS))
+    };
+    let by_level = |row: usize| {
+        let (week, weight) = when(row);
+        (week, weight * (lessons[row].reading.base + OFFSET))
+    };
+    let keeps = 0.5_f64.powf(7.0 / HALF_DAYS);
+    let (s_prior, n_prior) = (own.s, own.n);
+    let options = |kind, strength| Options { kind, strength, keeps, weeks: LEARN_WEEKS };
+    let mut s = Taught::new(&s_rows, &s_prior, by_level, options(Kind::Toward(&s_prior), S_STRENGTH));
+    let mut n = Taught::new(&n_rows, &n_prior, when, options(Kind::NonNegative, N_STRENGTH));
     let mut said: Vec<Said> = vec![None; lessons.len()];
     let mut begun = false;
     for replay in (0..=REPLAYS).rev() {
-        let until = end.plus(-replay * REPLAY_DAYS * day);
-        let weight = |lesson: &Lesson| {
-            let age = until.since(lesson.target) as f64 / day as f64;
-            if lesson.target >= until || age > LEARN_DAYS { 0.0 } else { 0.5_f64.powf(age / HALF_DAYS) }
-        };
-        let n_weights: Vec<f64> = lessons.iter().map(weight).collect();
-        if n_weights.iter().filter(|weight| **weight > 0.0).count() >= ENOUGH {
-            let s_weights: Vec<f64> = lessons
-                .iter()
-                .zip(&n_weights)
-                .map(|(lesson, weight)| weight * (lesson.reading.base + OFFSET))
-                .collect();
-            let steps = if begun { WARM_STEPS } else { STEPS };
-            let start = own.s;
-            let options = Ridge { strength: S_STRENGTH, prior: &prior, start: &start, steps };
-            own.s.copy_from_slice(&ridge(&s_rows, &s_weights, options));
-            own.n.copy_from_slice(&nonnegative(&n_rows, &n_weights, N_STRENGTH));
+        let Some(until) = weeks.checked_sub(replay) else { continue };
+        if s.remembered(until) >= ENOUGH {
+            let (anew, steps) = match (begun, replay) {
+                (false, _) => (LEARN_WEEKS, STEPS),
+                (true, 0) => (LEARN_WEEKS, WARM_STEPS),
+                (true, _) => (1, WARM_STEPS),
+            };
+            s.learn(until, anew, steps);
+            n.learn(until, anew, steps);
+            own.s.copy_from_slice(s.coefficients());
+            own.n.copy_from_slice(n.coefficients());
             begun = true;
         }
-        let stretch = until..until.plus(REPLAY_DAYS * day);
+        let from = end.plus(-i64::try_from(replay).unwrap_or(0) * week);
         if replay > 0
-            && let Some(shares) = own.hear(lessons, &mut said, &stretch)
+            && let Some(shares) = own.hear(lessons, &mut said, &(from..from.plus(week)))
         {
             own.shares = shares;
             own.judged = true;

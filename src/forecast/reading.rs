@@ -36,7 +36,7 @@ const COMPONENT_CLIP: f64 = 2.0;
 
 /// The coefficients without evidence: a class median, the level-normalised 4 weeks and the exponential mean with N8, moved
 /// by what the last day and the last hours say.
-pub(super) fn prior() -> [f64; FEATURES] {
+pub(super) const fn prior() -> [f64; FEATURES] {
     let mut prior = [0.0; FEATURES];
     prior[5] = 0.25;
     prior[0] = 0.15;

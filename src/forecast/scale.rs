@@ -8,7 +8,7 @@
 //! closed, it would expect errors hundreds of times any that ever came. So a size is never beyond [`BEYOND`] times the
 //! largest or the smallest that it would have given to what it learned from.
 
-use super::linear::{Ridge, Rows, dot, ridge};
+use super::linear::{Rows, dot, ridge};
 use super::pools::{Score, average};
 
 /// λ.
@@ -52,9 +52,8 @@ impl<const SIGNS: usize> Scale<SIGNS> {
         let usual = (average + epsilon).ln();
         let mut prior = [0.0; SIGNS];
         prior[0] = usual;
-        let options = Ridge { strength: STRENGTH, prior: &prior, start: &prior, steps: 0 };
         let mut coefficients = prior;
-        coefficients.copy_from_slice(&ridge(&signs, &weights, options));
+        coefficients.copy_from_slice(&ridge(&signs, &weights, STRENGTH, &prior));
         let logs = (0..errors.len()).map(|row| dot(signs.features(row), &coefficients));
         let (least, most) = logs.fold((usual, usual), |(least, most), log| (least.min(log), most.max(log)));
         let beyond = BEYOND.ln();
