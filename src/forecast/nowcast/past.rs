@@ -2,7 +2,7 @@
 
 use super::blend::{Lessons, dot};
 use super::moment::{Moment, Seen, Start};
-use super::spread::{Miss, Spread};
+use super::spread::{Borders, Miss, Spread};
 use super::sums::Sums;
 use super::usual::Usual;
 use super::{DAY, Lead};
@@ -57,7 +57,9 @@ impl Past<'_> {
             let weight = (-days_old / HALF_LIFE_DAYS).exp2();
             Some(Target { load: self.sums.load(slot)?, usual: self.usual.over(slot..slot.next())?, weight })
         };
-        Targets { first, minutes: (first.0..self.origin.0).map(|slot| target(Slot(slot))).collect() }
+        let minutes: Vec<Option<Target>> = (first.0..self.origin.0).map(|slot| target(Slot(slot))).collect();
+        let loads = minutes.iter().flatten().map(|target| target.load);
+        Targets { first, borders: Borders::of(loads, self.floor), minutes }
     }
 
     /// Learns at `lead` minutes.
@@ -76,14 +78,14 @@ impl Past<'_> {
             steepness: start.steepness(target.usual, lead as f64),
             weight: target.weight,
         });
-        let misses: Vec<Miss> = misses.collect();
-        Lead { minutes: lead, weights, spread: Spread::of(&misses, self.floor) }
+        Lead { minutes: lead, weights, spread: Spread::of(misses, targets.borders) }
     }
 }
 
 /// What came of past minutes.
 pub(super) struct Targets {
     first: Slot,
+    borders: Borders,
     minutes: Vec<Option<Target>>,
 }
 

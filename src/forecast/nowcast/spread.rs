@@ -8,12 +8,7 @@
 use std::cell::OnceCell;
 
 use super::moment::Steepness;
-
-/// The levels a pool keeps.
-const LEVELS: [f64; 20] = [
-    0.01, 0.1, 0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.985, 0.99, 0.993, 0.995,
-    0.998, 0.999,
-];
+use super::sorted::{LEVELS, Scores, Sorted};
 
 /// Each factor of ten in rareness beyond the last level adds this share of what the last level adds: too few scores are
 /// that rare for a quantile of their own.
@@ -32,9 +27,6 @@ const BUSY_PARTS: [f64; 2] = [0.5, 0.85];
 /// A pool with fewer scores is not asked.
 const ENOUGH: usize = 150;
 
-/// Score quantiles.
-type Scores = [f32; LEVELS.len()];
-
 /// A past miss.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Miss {
@@ -45,37 +37,39 @@ pub(super) struct Miss {
     pub(super) weight: f64,
 }
 
-/// A miss's score and weight, in seven digits and in one word that is in order of the score: there are ten thousands of them
-/// at each lead, and most of a fit was sorting them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Scored(u64);
+/// What pools that are asked together say, worked out when it is asked for.
+type Once = OnceCell<Option<Scores>>;
 
-impl Scored {
-    #[expect(clippy::cast_possible_truncation, reason = "seven digits of a share are more than enough")]
-    fn of(miss: &Miss, floor: f64) -> Self {
-        let score = (miss.load - miss.point) / (miss.point + floor);
-        let bits = (score as f32).to_bits();
-        // In order as a float is: a negative one is larger in its bits the smaller it is.
-        let ordered = if bits & SIGN == 0 { bits | SIGN } else { !bits };
-        Self(u64::from(ordered) << 32 | u64::from((miss.weight as f32).to_bits()))
-    }
+/// What tells a busy minute from an idle one, and busier ones from others: the same at each lead.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Borders {
+    /// Below it a minute is idle; added to every level before it is compared.
+    pub(super) idle: f64,
+    busy: [f64; BUSYNESS - 2],
+}
 
-    fn score(self) -> f32 {
-        let ordered = (self.0 >> 32) as u32;
-        f32::from_bits(if ordered & SIGN == 0 { !ordered } else { ordered & !SIGN })
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
-    fn weight(self) -> f64 {
-        f64::from(f32::from_bits(self.0 as u32))
+impl Borders {
+    /// Those of these loads.
+    pub(super) fn of(loads: impl Iterator<Item = f64>, idle: f64) -> Self {
+        let mut busy: Vec<f64> = loads.filter(|load| *load >= idle).collect();
+        let busy = BUSY_PARTS.map(|share| {
+            let rank = rank(share, busy.len());
+            if rank >= busy.len() { f64::MAX } else { *busy.select_nth_unstable_by(rank, f64::total_cmp).1 }
+        });
+        Self { idle, busy }
     }
 }
 
-/// The sign of an `f32`.
-const SIGN: u32 = 1 << 31;
-
-/// What pools that are asked together say, worked out when it is asked for.
-type Once = OnceCell<Option<Scores>>;
+/// The place of a share among `count` sorted values.
+fn rank(share: f64, count: usize) -> usize {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 <= share * count <= count"
+    )]
+    let rank = (share * count as f64) as usize;
+    rank
+}
 
 /// Score quantiles at one lead.
 #[derive(Debug, Clone)]
@@ -88,41 +82,35 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    /// The spread of past misses.
-    pub(super) fn of(misses: &[Miss], floor: f64) -> Self {
-        let mut busy: Vec<f64> =
-            misses.iter().map(|miss| miss.point).filter(|point| *point >= floor).collect();
-        let mut part = |share: f64| {
-            let rank = rank(share, busy.len());
-            if rank >= busy.len() { f64::MAX } else { *busy.select_nth_unstable_by(rank, f64::total_cmp).1 }
-        };
-        let borders = [floor, part(BUSY_PARTS[0]), part(BUSY_PARTS[1])];
-
-        let mut pools: [[Vec<Scored>; BUSYNESS]; REGIMES] = Default::default();
-        for miss in misses {
+    /// The spread of past misses, of which the busy ones are divided at `borders`, shares of them, and the others are `idle`.
+    pub(super) fn of(misses: impl Iterator<Item = Miss>, borders: Borders) -> Self {
+        let Borders { idle: floor, busy } = borders;
+        let borders = [floor, busy[0], busy[1]];
+        let pooled = misses.map(|miss| {
             let regime = regime(miss.steepness.usual.max(miss.steepness.seen));
-            pools[regime][busyness(&borders, miss.point)].push(Scored::of(miss, floor));
-        }
-        for pool in pools.iter_mut().flatten() {
-            pool.sort_unstable();
-        }
+            let score = (miss.load - miss.point) / (miss.point + floor);
+            (regime * BUSYNESS + busyness(&borders, miss.point), score, miss.weight)
+        });
+        let sorted = Sorted::of(pooled);
+        let own = sorted.each();
         // Most pools speak for themselves, so those of a whole regime or level are put together only where one does not.
         let (of_regime, of_level, of_all) = <([Once; REGIMES], [Once; BUSYNESS], Once)>::default();
         let scores: [[Scores; BUSYNESS]; REGIMES] = std::array::from_fn(|regime| {
             std::array::from_fn(|level| {
-                let own = &pools[regime][level];
-                if own.len() >= ENOUGH {
-                    return conformal(own);
+                let pool = regime * BUSYNESS + level;
+                if sorted.count(pool) >= ENOUGH {
+                    return own[pool];
                 }
-                let in_regime = || together(pools[regime].iter(), ENOUGH);
-                let in_level = || together(pools.iter().map(|regime| &regime[level]), ENOUGH);
-                let in_all = || together(pools.iter().flatten(), 0);
+                let in_regime = || sorted.together(|pool| pool / BUSYNESS == regime, ENOUGH);
+                let in_level = || sorted.together(|pool| pool % BUSYNESS == level, ENOUGH);
+                let in_all = || sorted.together(|_| true, 0);
                 let speaks = of_regime[regime].get_or_init(in_regime);
                 let speaks = speaks.or_else(|| *of_level[level].get_or_init(in_level));
                 speaks.or_else(|| *of_all.get_or_init(in_all)).unwrap_or_default()
             })
         });
-        Self { floor, borders, scores: rising(scores, &pools) }
+        let counts = |regime: usize, level: usize| sorted.count(regime * BUSYNESS + level);
+        Self { floor, borders, scores: rising(scores, counts) }
     }
 
     /// The load that is not exceeded with probability `level` when the point is `point`.
@@ -147,10 +135,10 @@ impl Spread {
 /// Isotonic regression by pooling adjacent violators (Ayer, Brunk, Ewing, Reid & Silverman, 1955).
 fn rising(
     mut scores: [[Scores; BUSYNESS]; REGIMES],
-    pools: &[[Vec<Scored>; BUSYNESS]; REGIMES],
+    count: impl Fn(usize, usize) -> usize,
 ) -> [[Scores; BUSYNESS]; REGIMES] {
-    for busyness in 0..BUSYNESS {
-        let counts: [f64; REGIMES] = std::array::from_fn(|regime| 1.0 + pools[regime][busyness].len() as f64);
+    (0..BUSYNESS).for_each(|busyness| {
+        let counts: [f64; REGIMES] = std::array::from_fn(|regime| 1.0 + count(regime, busyness) as f64);
         (0..LEVELS.len()).for_each(|level| {
             let column = std::array::from_fn(|regime| f64::from(scores[regime][busyness][level]));
             for (regime, score) in isotonic(column, counts).into_iter().enumerate() {
@@ -159,7 +147,7 @@ fn rising(
                 scores[regime][busyness][level] = score;
             }
         });
-    }
+    });
     scores
 }
 
@@ -201,47 +189,6 @@ fn busyness(borders: &[f64; BUSYNESS - 1], point: f64) -> usize {
     borders.iter().filter(|border| point >= **border).count()
 }
 
-/// The place of a share among `count` sorted values.
-fn rank(share: f64, count: usize) -> usize {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "0 <= share * count <= count"
-    )]
-    let rank = (share * count as f64) as usize;
-    rank
-}
-
-/// What these pools say together, each in order; `None` where they have fewer scores than `enough`.
-fn together<'a>(pools: impl Iterator<Item = &'a Vec<Scored>>, enough: usize) -> Option<Scores> {
-    let mut all: Vec<Scored> = pools.flatten().copied().collect();
-    // Not the unstable one: what is in order piece by piece is only merged.
-    all.sort();
-    (all.len() >= enough).then(|| conformal(&all))
-}
-
-/// For each level the smallest score that has so much of the weight below it, the point to come counted as one of the
-/// newest; the largest where there are too few, 0 where there are none. With equal weights that is the ⌈τ(n+1)⌉-th of n
-/// (Tibshirani, Foygel Barber, Candès & Ramdas, at the `NeurIPS` of 2019). `pool` is in order.
-fn conformal(pool: &[Scored]) -> Scores {
-    let weights = pool.iter().map(|scored| scored.weight());
-    let all: f64 = weights.clone().sum::<f64>() + weights.fold(0.0, f64::max);
-    let mut below = 0.0;
-    let mut left = pool.iter();
-    let mut score = 0.0;
-    LEVELS.map(|level| {
-        // A hair of slack, or a sum that should be equal would not be.
-        let enough = level * all * (1.0 - 1e-12);
-        while below < enough
-            && let Some(next) = left.next()
-        {
-            below += next.weight();
-            score = next.score();
-        }
-        score
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,12 +200,18 @@ mod tests {
         Miss { point, load, steepness, weight: 1.0 }
     }
 
+    fn spread(misses: impl Iterator<Item = Miss>, idle: f64) -> Spread {
+        let misses: Vec<Miss> = misses.collect();
+        let borders = Borders::of(misses.iter().map(|miss| miss.load), idle);
+        Spread::of(misses.into_iter(), borders)
+    }
+
     #[test]
     fn a_night_of_zeros_and_a_calm_day_do_not_narrow_a_ramp() {
         let night = (0..900).map(|_| miss(0.0, 0.0, CALM));
         let day = (0..400).map(|k| miss(100.0, 95.0 + f64::from(k % 10), CALM));
         let ramp = (0..400).map(|k| miss(100.0, 50.0 + f64::from(k % 100), STEEP_RAMP));
-        let spread = Spread::of(&night.chain(day).chain(ramp).collect::<Vec<_>>(), 1.0);
+        let spread = spread(night.chain(day).chain(ramp), 1.0);
         assert!(spread.reach(0.0, CALM, 0.95).abs() < 1e-6);
         assert!((spread.reach(100.0, CALM, 0.95) - 104.0).abs() < 1.1);
         assert!((spread.reach(100.0, STEEP_RAMP, 0.95) - 145.0).abs() < 2.1);
@@ -267,7 +220,7 @@ mod tests {
     #[test]
     fn beyond_the_last_level_each_decade_adds_a_third() {
         let misses: Vec<Miss> = (0..4000).map(|k| miss(99.0, 99.0 + f64::from(k % 100), CALM)).collect();
-        let spread = Spread::of(&misses, 1.0);
+        let spread = spread(misses.into_iter(), 1.0);
         let reach = |level| spread.reach(99.0, CALM, level) - 99.0;
         assert!((reach(0.999) - 99.0).abs() < 0.1);
         assert!((reach(0.9999) - 132.0).abs() < 0.1 && (reach(0.99999) - 165.0).abs() < 0.1);
@@ -278,7 +231,7 @@ mod tests {
         // After a spike demand falls back: what looks steep was missed by less than what looks calm.
         let calm = (0..300).map(|k| miss(100.0, 100.0 + f64::from(k % 100), CALM));
         let steep = (0..300).map(|k| miss(100.0, 80.0 + f64::from(k % 100), STEEP_RAMP));
-        let spread = Spread::of(&calm.chain(steep).collect::<Vec<_>>(), 1.0);
+        let spread = spread(calm.chain(steep), 1.0);
         let [calm, steep] = [CALM, STEEP_RAMP].map(|steepness| spread.reach(100.0, steepness, 0.9));
         assert!((calm - steep).abs() < 1e-6, "{calm} {steep}");
         assert!((calm - 180.0).abs() < 2.0, "{calm}: between 190 and 170");
@@ -294,7 +247,7 @@ mod tests {
                 miss(point, point + spread * f64::from(k * 104_729 % 101) / 101.0, steepness)
             })
             .collect();
-        let spread = Spread::of(&misses, 6.0);
+        let spread = spread(misses.into_iter(), 6.0);
         let reached = |point: i32, seen: i32, level: i32| {
             let steepness = Steepness { usual: 0.0, seen: f64::from(seen) / 10.0 };
             spread.reach(f64::from(point), steepness, f64::from(level) / 1000.0)

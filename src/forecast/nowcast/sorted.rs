@@ -1,0 +1,194 @@
+//! Scores of past misses, put in order once for all the pools that they are asked by.
+//!
+//! Split conformal prediction after Vovk, Gammerman & Shafer (2005), with weights that fade with age. There are ten thousands of
+//! scores at each lead and a dozen pools of them, alone and together, and putting them in order is most of what a nowcast takes to
+//! learn: so a score, its pool and its weight are one word, the words are sorted once, and a pool is those that are its own.
+
+/// The levels a pool keeps.
+pub(super) const LEVELS: [f64; 20] = [
+    0.01, 0.1, 0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.985, 0.99, 0.993, 0.995,
+    0.998, 0.999,
+];
+
+/// Score quantiles.
+pub(super) type Scores = [f32; LEVELS.len()];
+
+/// As many pools as can be told apart.
+const POOLS: usize = 1 << POOL_BITS;
+const POOL_BITS: u32 = 4;
+
+/// A miss: its score in seven digits, its pool, and its weight in five, in order of the score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Scored(u64);
+
+/// The sign of an `f32`.
+const SIGN: u32 = 1 << 31;
+
+impl Scored {
+    #[expect(clippy::cast_possible_truncation, reason = "seven digits of a share are more than enough")]
+    fn new(pool: usize, score: f64, weight: f64) -> Self {
+        let bits = (score as f32).to_bits();
+        // A negative number is smaller the larger its bits are.
+        let ordered = if bits & SIGN == 0 { bits | SIGN } else { !bits };
+        let pool = (pool % POOLS) as u64;
+        let weight = (weight as f32).to_bits() >> POOL_BITS;
+        Self(u64::from(ordered) << 32 | pool << (32 - POOL_BITS) | u64::from(weight))
+    }
+
+    fn score(self) -> f32 {
+        let ordered = (self.0 >> 32) as u32;
+        f32::from_bits(if ordered & SIGN == 0 { !ordered } else { ordered & !SIGN })
+    }
+
+    fn pool(self) -> usize {
+        (self.0 >> (32 - POOL_BITS)) as usize % POOLS
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half, without the pool")]
+    fn weight(self) -> f64 {
+        f64::from(f32::from_bits((self.0 as u32) << POOL_BITS))
+    }
+}
+
+/// Scores in order.
+pub(super) struct Sorted {
+    all: Vec<Scored>,
+    sums: [Sum; POOLS],
+}
+
+/// What is in a pool.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    count: usize,
+    weight: f64,
+    /// The largest weight.
+    newest: f64,
+}
+
+impl Sum {
+    /// Both.
+    fn and(self, other: &Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            weight: self.weight + other.weight,
+            newest: self.newest.max(other.newest),
+        }
+    }
+}
+
+impl Sorted {
+    /// Those of `(pool, score, weight)`.
+    pub(super) fn of(scores: impl Iterator<Item = (usize, f64, f64)>) -> Self {
+        let mut all: Vec<Scored> =
+            scores.map(|(pool, score, weight)| Scored::new(pool, score, weight)).collect();
+        all.sort_unstable();
+        let mut sums = [Sum::default(); POOLS];
+        for scored in &all {
+            let weight = scored.weight();
+            let sum = &mut sums[scored.pool()];
+            *sum = sum.and(&Sum { count: 1, weight, newest: weight });
+        }
+        Self { all, sums }
+    }
+
+    /// How many there are in a pool.
+    pub(super) fn count(&self, pool: usize) -> usize {
+        self.sums[pool].count
+    }
+
+    /// What each pool says by itself.
+    pub(super) fn each(&self) -> [Scores; POOLS] {
+        let mut quantiles = self.sums.map(|sum| Quantiles::of(&sum));
+        for scored in &self.all {
+            quantiles[scored.pool()].take(*scored);
+        }
+        quantiles.map(Quantiles::scores)
+    }
+
+    /// What some pools say together; `None` where they have fewer scores than `enough`.
+    pub(super) fn together(&self, pools: impl Fn(usize) -> bool, enough: usize) -> Option<Scores> {
+        let asked = self.sums.iter().enumerate().filter(|(pool, _)| pools(*pool));
+        let sum = asked.fold(Sum::default(), |sum, (_, own)| sum.and(own));
+        if sum.count < enough {
+            return None;
+        }
+        let mut quantiles = Quantiles::of(&sum);
+        self.all.iter().filter(|scored| pools(scored.pool())).for_each(|scored| quantiles.take(*scored));
+        Some(quantiles.scores())
+    }
+}
+
+/// For each level the smallest score that has so much of the weight below it, the point to come counted as one of the
+/// newest; the largest where there are too few, 0 where there are none. With equal weights that is the ⌈τ(n+1)⌉-th of n
+/// (Tibshirani, Foygel Barber, Candès & Ramdas, at the `NeurIPS` of 2019).
+struct Quantiles {
+    all: f64,
+    below: f64,
+    /// The levels that have been reached.
+    reached: usize,
+    /// Of those, and the largest score so far for the others.
+    scores: Scores,
+    largest: f32,
+}
+
+impl Quantiles {
+    fn of(sum: &Sum) -> Self {
+        // A hair of slack, or a sum that should be equal would not be.
+        let all = (sum.weight + sum.newest) * (1.0 - 1e-12);
+        Self { all, below: 0.0, reached: 0, scores: Scores::default(), largest: 0.0 }
+    }
+
+    /// Takes in the next larger score.
+    fn take(&mut self, scored: Scored) {
+        self.below += scored.weight();
+        self.largest = scored.score();
+        while self.reached < LEVELS.len() && self.below >= LEVELS[self.reached] * self.all {
+            self.scores[self.reached] = self.largest;
+            self.reached += 1;
+        }
+    }
+
+    fn scores(mut self) -> Scores {
+        self.scores[self.reached..].fill(self.largest);
+        self.scores
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_keeps_order_score_pool_and_weight() {
+        let scores = [-1e30, -2.5, -1e-9, 0.0, 1e-9, 0.25, 7.0, 1e30];
+        let words: Vec<Scored> =
+            scores.iter().enumerate().map(|(pool, score)| Scored::new(pool, *score, 0.3)).collect();
+        assert!(words.is_sorted());
+        for (pool, (word, score)) in words.iter().zip(scores).enumerate() {
+            assert_eq!(word.pool(), pool);
+            assert!((f64::from(word.score()) - score).abs() <= 1e-6 * score.abs());
+            assert!((word.weight() - 0.3).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn the_quantile_of_a_pool_is_one_of_its_own_scores_and_that_of_all_is_one_of_all() {
+        let sorted = Sorted::of((0..2000_u32).map(|k| (k as usize % 2, f64::from(k * 7919 % 2000), 1.0)));
+        let median = LEVELS.iter().position(|level| *level == 0.5).unwrap();
+        let [even, odd] = [0, 1].map(|pool| sorted.each()[pool]);
+        assert!((even[median] - 1000.0).abs() < 3.0 && (odd[median] - 1001.0).abs() < 3.0);
+        let all = sorted.together(|_| true, 2000).unwrap();
+        assert!((all[median] - 1000.0).abs() < 2.0 && (all[LEVELS.len() - 1] - 1998.0).abs() < 2.0);
+        assert_eq!(sorted.together(|pool| pool == 0, 1001), None);
+    }
+
+    #[test]
+    fn where_there_are_too_few_the_largest_speaks_and_without_any_nothing_does() {
+        let sorted = Sorted::of([(3, 1.0, 1.0), (3, 2.0, 1.0)].into_iter());
+        let each = sorted.each();
+        assert!(
+            (each[3][0] - 1.0).abs() < 1e-6 && each[3][10..].iter().all(|score| (score - 2.0).abs() < 1e-6)
+        );
+        assert!(each[5].iter().all(|score| score.abs() < 1e-9));
+    }
+}
