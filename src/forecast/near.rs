@@ -16,8 +16,8 @@ use super::lattice::CELL_SECONDS;
 use super::linear::{Rows, dot};
 use super::pools::{PRIOR_SIZE, Pools, Score, padded};
 use super::recent::{
-    Base, CANDIDATES, CLIP, DAY, FEATURES, HALF_HOUR, HOURS, NEWEST, Past as _, QUARTER, Reading, Replayed,
-    Time, deviation, moved,
+    Base, CANDIDATES, CLIP, DAY, FEATURES, HALF_HOUR, HOURS, NEWEST, Past as _, Present, QUARTER, Reading,
+    Replayed, Time, deviation, moved,
 };
 use super::scale::Scale;
 use super::taught::{Kind, Options, Taught};
@@ -186,64 +186,83 @@ struct Lesson {
     reading: Reading,
     load: f64,
     target: Slot,
+    /// What was seen when it was said.
+    seen: usize,
 }
 
 /// Learns every lead from the replayed past. `time` tells where a slot lies on the wall clock.
 pub(super) fn learn(base: &Base, past: &Replayed, time: impl Fn(Slot) -> Time) -> Vec<Lead> {
-    let leads = leads(base.step);
-    let mut learned: Vec<Lead> = Vec::with_capacity(leads.len());
-    for lead in leads {
-        let next = learn_lead(base, past, lead, &time, learned.first());
-        learned.push(next);
+    let day = 86_400 / base.step.seconds();
+    let Range { start, end } = past.slots();
+    let span = end.since(start).min(SEEN_DAYS * day);
+    let stride = stride((span / ROWS).max(1), day);
+    let origins = (end.0 - span / stride * stride..end.0).step_by(usize::try_from(stride).unwrap_or(1));
+    // What is seen from an origin is the same for each lead.
+    let seen = origins.map(Slot).filter(|origin| *origin > start);
+    let seen: Vec<Present> = seen.filter_map(|origin| base.present(past, origin)).collect();
+    let school = School { base, past, time, seen, day, end };
+    let mut learned: Vec<Lead> = Vec::new();
+    let mut surprises = Vec::new();
+    for slots in leads(base.step) {
+        let lead = school.learn(slots, &surprises);
+        if learned.is_empty() {
+            surprises = school.surprises(&lead);
+        }
+        learned.push(lead);
     }
     learned
 }
 
-fn learn_lead(
-    base: &Base,
-    past: &Replayed,
-    lead: i64,
-    time: &impl Fn(Slot) -> Time,
-    first: Option<&Lead>,
-) -> Lead {
-    let day = 86_400 / base.step.seconds();
-    let slots = past.slots();
-    let span = slots.end.since(slots.start).min(SEEN_DAYS * day);
-    let stride = stride((span / ROWS).max(1), day);
-    let mut lessons = Vec::with_capacity(usize::try_from(span / stride + 1).unwrap_or(0));
-    for target in (slots.end.0 - span / stride * stride..slots.end.0)
-        .step_by(usize::try_from(stride).unwrap_or(1))
-        .map(Slot)
-    {
-        let origin = target.plus(1 - lead);
-        let lesson = past.load(target).filter(|_| origin > slots.start).and_then(|load| {
-            let present = base.present(past, origin)?;
-            let reading = base.read(past, &present, (target, base.said(target)?), time(target));
-            Some(Lesson { reading, load, target })
-        });
-        lessons.extend(lesson);
+/// What all leads learn from.
+struct School<'a, F> {
+    base: &'a Base,
+    past: &'a Replayed,
+    time: F,
+    /// What was seen from each origin.
+    seen: Vec<Present>,
+    /// Slots of a day.
+    day: i64,
+    end: Slot,
+}
+
+impl<F: Fn(Slot) -> Time> School<'_, F> {
+    /// What was to be read of `target`.
+    fn read(&self, present: &Present, target: Slot) -> Option<Reading> {
+        let said = self.base.said(target)?;
+        Some(self.base.read(self.past, present, (target, said), (self.time)(target)))
     }
-    let mut own = Lead::new(lead);
-    own.lessons = lessons.len();
-    let replayed = replay(&mut own, &lessons, slots.end, day);
-    own.calibrate(&lessons, &replayed, slots.end, day);
-    if let Some(first) = first {
-        let surprise = |lesson: &Lesson| {
-            let next = lesson.target.plus(1 - lead);
-            let present = base.present(past, next)?;
-            let reading = base.read(past, &present, (next, base.said(next)?), time(next));
-            let expected = first.forecast(&reading).point;
-            Some(deviation(past.load(next)?, expected))
+
+    fn learn(&self, lead: i64, surprises: &[Option<f64>]) -> Lead {
+        let lesson = |(seen, present): (usize, &Present)| {
+            let target = present.origin.plus(lead - 1);
+            let load = self.past.load(target)?;
+            Some(Lesson { reading: self.read(present, target)?, load, target, seen })
         };
-        own.echo = echo(
-            lessons
-                .iter()
-                .zip(&replayed)
-                .step_by(ECHO_STRIDE)
-                .filter_map(|(lesson, said)| Some((lesson.load, (*said)?.1, surprise(lesson)?))),
-        );
+        let lessons: Vec<Lesson> = self.seen.iter().enumerate().filter_map(lesson).collect();
+        let mut own = Lead::new(lead);
+        own.lessons = lessons.len();
+        let replayed = replay(&mut own, &lessons, self.end, self.day);
+        own.calibrate(&lessons, &replayed, self.end, self.day);
+        if !surprises.is_empty() {
+            let said = lessons.iter().zip(&replayed);
+            own.echo = echo(
+                said.filter_map(|(lesson, said)| Some((lesson.load, (*said)?.1, surprises[lesson.seen]?))),
+            );
+        }
+        own
     }
-    own
+
+    /// How far off the nearest lead was of the first slot after each origin, for some of them.
+    fn surprises(&self, nearest: &Lead) -> Vec<Option<f64>> {
+        let surprise = |(seen, present): (usize, &Present)| {
+            if seen % ECHO_STRIDE > 0 {
+                return None;
+            }
+            let load = self.past.load(present.origin)?;
+            Some(deviation(load, nearest.forecast(&self.read(present, present.origin)?).point))
+        };
+        self.seen.iter().enumerate().map(surprise).collect()
+    }
 }
 
 /// One in so many lessons is enough to learn one number.

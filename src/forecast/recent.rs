@@ -241,7 +241,7 @@ impl Base {
 /// What is seen from an origin.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Present {
-    origin: Slot,
+    pub(super) origin: Slot,
     means: [f64; WINDOWS],
     /// Share of each window that lies before the newest day forecast was made.
     before_made: [f64; WINDOWS],

@@ -17,7 +17,7 @@ use super::fitted::{Cell, FittedTide};
 use super::lattice::Lattice;
 use super::near;
 use super::reading::{Present, Reading};
-use super::recent::{Base, Replayed, Said, Time};
+use super::recent::{Base, Replayed, Said, Time, deviation, moved};
 use super::rest::Rest;
 use super::shape::Shape;
 use super::spread::{Miss, Sized, Spread};
@@ -198,6 +198,7 @@ fn base(
     let lattice = usual.lattice;
     let wall = &lattice.wall;
     let hop = wall.hours(ORIGIN_HOURS);
+    let every = (wall.hours(1) / 2).max(1);
     let from = day.replayed_from().unwrap_or(lattice.origin);
     let mut newest = vec![0.0; lattice.len()];
     for (cell, forecast) in (lattice.origin..).zip(cells) {
@@ -211,13 +212,22 @@ fn base(
         origin = origin.saturating_sub(hop).max(from);
         let Some(experts) = day.at(origin) else { break };
         let present = Present::of(Seen::at(usual, origin));
-        for target in origin..(until + hop).min(lattice.len()) {
-            let point = experts.opinion(&present.read(target)).point;
-            if target < until {
-                newest[target] = point;
-            } else {
-                former[target] = point;
+        let point = |target: usize| experts.opinion(&present.read(target)).point;
+        for (target, newest) in (origin..until).zip(&mut newest[origin..until]) {
+            *newest = point(target);
+        }
+        // What the next day forecast changed of this one moves slowly through the day: it is read on the line over half an hour.
+        let end = (until + hop).min(lattice.len());
+        let changed = |target: usize| deviation(point(target), newest[target]);
+        let mut from = (until, changed(until.min(end - 1)));
+        while from.0 < end {
+            let to = (from.0 + every).min(end);
+            let then = changed(to.min(end - 1));
+            for target in from.0..to {
+                let share = (target - from.0) as f64 / (to - from.0) as f64;
+                former[target] = moved(newest[target], from.1 + (then - from.1) * share);
             }
+            from = (to, then);
         }
         made.push(origin);
     }
