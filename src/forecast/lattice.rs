@@ -54,6 +54,11 @@ impl Wall {
         (hours * self.day).div_ceil(24).max(1)
     }
 
+    /// Hours from an origin to the middle of the cell that is `cells` after it.
+    pub(super) fn lead_hours(&self, cells: usize) -> f64 {
+        24.0 * (cells as f64 + 0.5) / self.day as f64
+    }
+
     /// The cell that `slot` begins in; the first one for slots before the lattice.
     pub(super) fn cell(&self, slot: Slot) -> usize {
         let local = self.local_seconds(slot);

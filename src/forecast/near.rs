@@ -9,7 +9,6 @@
 //! What they would have said is replayed: each week is forecast with coefficients and shares learned before it, and
 //! those errors give the quantiles: the mean of three answers, as in [`super::spread`].
 
-use std::f64::consts::TAU;
 use std::ops::Range;
 
 use super::lattice::CELL_SECONDS;
@@ -19,7 +18,7 @@ use super::recent::{
     Base, CANDIDATES, CLIP, DAY, FEATURES, HALF_HOUR, HOURS, NEWEST, Past as _, Present, QUARTER, Reading,
     Replayed, Time, deviation, moved,
 };
-use super::scale::Scale;
+use super::scale::{Scale, turns};
 use super::taught::{Kind, Options, Taught};
 use super::usual::OFFSET;
 use crate::time::{Slot, Step};
@@ -137,8 +136,7 @@ impl Lead {
     /// What tells a coming miss.
     fn signs(reading: &Reading, opinions: &[f64; EXPERTS], point: f64) -> [f64; SIGNS] {
         let level = (point + OFFSET).ln();
-        let turn = |times: f64| (TAU * times * reading.time.of_day).sin_cos();
-        let ((s1, c1), (s2, c2), (s3, c3)) = (turn(1.0), turn(2.0), turn(3.0));
+        let [(s1, c1), (s2, c2), (s3, c3)] = turns(reading.time.of_day);
         let apart = |a: f64, b: f64| deviation(a, b).abs();
         let weekend = f64::from(u8::from(reading.time.weekday >= 5));
         let closed = OFFSET / (point + OFFSET);

@@ -7,7 +7,6 @@
 //! and beside the components the level ratios of the last 1 h to 168 h, some of them fading with lead, and how unusual the
 //! same time of day has been lately. The last two are damped where N8 is near 0: closed hours do not react.
 
-use super::lattice::Wall;
 use super::usual::{OFFSET, Seen};
 use crate::calendar::DayKind;
 
@@ -15,8 +14,11 @@ use crate::calendar::DayKind;
 const COMPONENTS: usize = 12;
 /// Hours before the origin over which demand is compared with B4.
 const RATIO_HOURS: [usize; 7] = [1, 3, 6, 12, 24, 72, 168];
-/// `(which ratio, fading time in hours)`.
-const FADED: [(usize, f64); 4] = [(0, 2.0), (1, 4.0), (2, 6.0), (4, 12.0)];
+/// `(which ratio, which of the fading times)`.
+const FADED: [(usize, usize); 4] = [(0, 0), (1, 1), (2, 2), (4, 4)];
+/// Those of the two candidates that are moved by the last hours.
+const SIX_FADES: usize = 3;
+const SWING_FADES: usize = 4;
 /// `(days back, hours on both sides)`; 0 days is the mean over the last seven.
 const RESIDUALS: [(usize, usize); 6] = [(1, 0), (1, 1), (1, 3), (2, 0), (7, 0), (0, 0)];
 
@@ -52,13 +54,16 @@ pub(super) const fn prior() -> [f64; FEATURES] {
 pub(super) struct Present<'a> {
     pub(super) seen: Seen<'a>,
     pub(super) ratios: [f64; RATIO_HOURS.len()],
+    /// How far the last day and the last week move what is usual.
+    moved: [f64; 2],
 }
 
 impl<'a> Present<'a> {
     pub(super) fn of(seen: Seen<'a>) -> Self {
         let wall = &seen.usual().lattice.wall;
         let ratios = RATIO_HOURS.map(|hours| seen.level_ratio(wall.hours(hours)));
-        Self { seen, ratios }
+        let moved = [(0.7 * ratios[4]).exp(), ratios[6].exp()];
+        Self { seen, ratios, moved }
     }
 
     /// Reads the row of `target`, a cell at or after the origin.
@@ -93,11 +98,12 @@ impl<'a> Present<'a> {
             *feature = ((component + OFFSET).ln() - log_usual).clamp(-COMPONENT_CLIP, COMPONENT_CLIP);
         }
         let open = usual / (usual + 10.0 * OFFSET);
-        let lead_hours = hours(wall, target.saturating_sub(self.seen.origin)) + 0.5 * hours(wall, 1);
+        let lead = target.saturating_sub(self.seen.origin);
+        let (lead_hours, fades) = (wall.lead_hours(lead), self.seen.usual().fades(lead));
         for (feature, ratio) in features[RATIOS_AT..].iter_mut().zip(self.ratios) {
             *feature = ratio * open;
         }
-        let faded = FADED.map(|(ratio, fade)| self.ratios[ratio] * (-lead_hours / fade).exp());
+        let faded = FADED.map(|(ratio, fade)| self.ratios[ratio] * fades[fade]);
         for (feature, ratio) in features[FADED_AT..].iter_mut().zip(faded) {
             *feature = ratio * open;
         }
@@ -116,7 +122,8 @@ impl<'a> Present<'a> {
         features[HOLIDAY_AT + 1] = 1.0;
 
         let [_, _, six, _, day, _, week] = self.ratios;
-        let swing = ((six - 0.5 * week).clamp(-1.0, 1.0) * (-lead_hours / 12.0).exp()).exp();
+        let [by_day, by_week] = self.moved;
+        let swing = ((six - 0.5 * week).clamp(-1.0, 1.0) * fades[SWING_FADES]).exp();
         let candidates = [
             relative[0],
             usual,
@@ -130,9 +137,9 @@ impl<'a> Present<'a> {
             plain[1],
             usual * swing,
             days.class[1] * swing,
-            plain[0] * (0.7 * day).exp(),
-            plain[0] * (six * (-lead_hours / 8.0).exp()).exp(),
-            plain[0] * week.exp(),
+            plain[0] * by_day,
+            plain[0] * (six * fades[SIX_FADES]).exp(),
+            plain[0] * by_week,
             plain[0] * (0.5 * day + 0.5 * residuals[2]).exp(),
         ];
         Reading {
@@ -150,10 +157,6 @@ impl<'a> Present<'a> {
             },
         }
     }
-}
-
-fn hours(wall: &Wall, cells: usize) -> f64 {
-    24.0 * cells as f64 / wall.day as f64
 }
 
 /// One row.

@@ -289,33 +289,22 @@ impl Sum {
         G: Fn(Slot) -> Option<f64>,
     {
         for run in past.settled.runs(slots) {
-            match run {
-                Run::Slot(slot, load) => self.take_slot(past, base, (slot, load), made),
+            let slots = match run {
+                Run::Slots(slots) => slots,
                 Run::Block(slots, load) => match base.blocks.at(slots.start).filter(|_| past.all_count) {
+                    None => slots,
                     Some(expected) => {
                         let before_made = made.since(slots.start).clamp(0, BLOCK);
                         self.take(load / past.scale, expected, BLOCK, before_made);
-                    }
-                    None => {
-                        for point in past.settled.loads(slots) {
-                            self.take_slot(past, base, point, made);
-                        }
+                        continue;
                     }
                 },
+            };
+            for (slot, load) in past.settled.loads(slots).filter(|(slot, _)| (past.counts)(*slot)) {
+                if let Some(expected) = past.expected(base, slot) {
+                    self.take(load / past.scale, expected, 1, i64::from(slot < made));
+                }
             }
-        }
-    }
-
-    /// Takes in a slot, if it counts.
-    fn take_slot<F, G>(&mut self, past: &Newest<'_, F, G>, base: &Base, (slot, load): (Slot, f64), made: Slot)
-    where
-        F: Fn(Slot) -> bool,
-        G: Fn(Slot) -> Option<f64>,
-    {
-        if (past.counts)(slot)
-            && let Some(expected) = past.expected(base, slot)
-        {
-            self.take(load / past.scale, expected, 1, i64::from(slot < made));
         }
     }
 

@@ -24,6 +24,13 @@ const CLIP: f64 = 6.0;
 /// its day.
 const CLOSED_WEIGHT: f64 = 0.02;
 
+/// Sine and cosine of one, two and three turns a day at `share` of it, by the sums of angles.
+pub(super) fn turns(share: f64) -> [(f64, f64); 3] {
+    let (s1, c1) = (std::f64::consts::TAU * share).sin_cos();
+    let (s2, c2) = (2.0 * s1 * c1, c1 * c1 - s1 * s1);
+    [(s1, c1), (s2, c2), (s1 * c2 + c1 * s2, c1 * c2 - s1 * s2)]
+}
+
 /// The size of an error by its signs, of which the first is 1 and the second how closed it is, 0 to 1.
 #[derive(Debug, Clone)]
 pub(super) struct Scale<const SIGNS: usize> {

@@ -8,12 +8,10 @@
 //!
 //! F the point forecast, y the load, c the offset, all in means (so that the mean m of the usual `√((F + c) m)` is 1).
 
-use std::f64::consts::TAU;
-
 use super::linear::Rows;
 use super::pools::{PRIOR_SIZE, Pools, Score, padded};
 use super::reading::Signs;
-use super::scale::Scale;
+use super::scale::{Scale, turns};
 use super::usual::OFFSET;
 use crate::units::Quantile;
 
@@ -44,8 +42,7 @@ pub(super) struct Sized {
 impl Sized {
     fn features(&self) -> [f64; SIGNS] {
         let level = (self.point + OFFSET).ln();
-        let turn = |times: f64| (TAU * times * self.time_of_day).sin_cos();
-        let ((s1, c1), (s2, c2), (s3, c3)) = (turn(1.0), turn(2.0), turn(3.0));
+        let [(s1, c1), (s2, c2), (s3, c3)] = turns(self.time_of_day);
         let Signs { lead_hours, yesterday, apart, six, day, dispersion } = self.signs;
         let closed = OFFSET / (self.point + OFFSET);
         let weekend = f64::from(u8::from(self.weekend));

@@ -48,7 +48,12 @@ pub(super) struct Usual<'a> {
     pub(super) expected: Prefix,
     /// `ln((y + c)/(B4 + c))`, clipped.
     pub(super) residual: Prefix,
+    /// What is left of the news of an origin, by lead in cells.
+    fades: Vec<[f64; FADING_HOURS.len()]>,
 }
+
+/// The times in which news of an origin fades, in hours.
+pub(super) const FADING_HOURS: [f64; 5] = [2.0, 4.0, 6.0, 8.0, 12.0];
 
 /// A slot residual is news up to this size.
 const RESIDUAL_CLIP: f64 = 1.5;
@@ -72,7 +77,10 @@ impl<'a> Usual<'a> {
             observed: Prefix::of(std::iter::empty()),
             expected: Prefix::of(std::iter::empty()),
             residual: Prefix::of(std::iter::empty()),
+            fades: Vec::new(),
         };
+        let farthest = (lattice.len() - lattice.origin).max(lattice.wall.day);
+        usual.fades = (0..farthest).map(|lead| faded(lattice.wall.lead_hours(lead))).collect();
         usual.relative = (0..lattice.origin)
             .map(|cell| {
                 lattice.load(cell).map_or(f64::NAN, |load| usual.relative_to(cell, load, lattice.origin))
@@ -91,6 +99,12 @@ impl<'a> Usual<'a> {
         }));
         (usual.observed, usual.expected, usual.residual) = (observed, expected, residual);
         usual
+    }
+
+    /// What is left of the news of an origin at a lead of so many cells, by [`FADING_HOURS`].
+    pub(super) fn fades(&self, lead: usize) -> [f64; FADING_HOURS.len()] {
+        let known = self.fades.get(lead).copied();
+        known.unwrap_or_else(|| faded(self.lattice.wall.lead_hours(lead)))
     }
 
     /// L: the level at `origin`, the mean of the week before it.
@@ -141,7 +155,8 @@ impl<'a> Usual<'a> {
         if relative.len == 0 {
             return self.read_days(cell);
         }
-        let (four, eight) = (relative.first(4).median()?, relative.median()?);
+        let [four, eight] = relative.medians(4);
+        let (four, eight) = (four?, eight?);
         Some(Weeks {
             relative: [four, eight, relative.mean()?, faded / weights],
             plain: [plain.median()?, plain.mean()?, plain.first(2).mean()?, plain.items[0]],
@@ -165,6 +180,10 @@ impl<'a> Usual<'a> {
         let (ratio, load) = (relative.median()?, plain.median()?);
         Some(Weeks { relative: [ratio; 4], plain: [load; 4], dispersion: relative.dispersion() })
     }
+}
+
+fn faded(lead_hours: f64) -> [f64; FADING_HOURS.len()] {
+    FADING_HOURS.map(|hours| (-lead_hours / hours).exp())
 }
 
 /// What is known at one origin.
@@ -224,12 +243,9 @@ impl<'a> Seen<'a> {
             }
         }
         let load = |ratio: Option<f64>| ratio.map_or(otherwise, |ratio| ratio * self.level);
+        let [week, fortnight] = class.medians(7);
         Days {
-            class: [
-                load(class.first(7).median()),
-                load(class.median()),
-                load((weights > 0.0).then(|| faded / weights)),
-            ],
+            class: [load(week), load(fortnight), load((weights > 0.0).then(|| faded / weights))],
             any: [load(any.median()), load((any.len > 0).then(|| any.items[0]))],
             dispersion: class.dispersion(),
         }
@@ -296,22 +312,34 @@ impl<const N: usize> Few<N> {
 
     /// The middle one, or the mean of the two in the middle.
     fn median(&self) -> Option<f64> {
-        let mut sorted = self.items;
-        let list = &mut sorted[..self.len];
-        // Insertion sort: the lists are short, and this is where a fit spends its time.
-        for end in 1..list.len() {
-            let mut at = end;
-            while at > 0 && list[at - 1] > list[at] {
-                list.swap(at - 1, at);
-                at -= 1;
+        self.median_after(0, &mut [0.0; N])
+    }
+
+    /// The same, where `sorted` has the first `count` of them in order; afterwards it has all.
+    fn median_after(&self, count: usize, sorted: &mut [f64; N]) -> Option<f64> {
+        // Each number sinks to its place by comparisons that no branch hangs on: the lists are short, and this is where a fit
+        // spends its time.
+        for (end, item) in self.items[..self.len].iter().enumerate().skip(count) {
+            let mut item = *item;
+            for place in &mut sorted[..end] {
+                let (low, high) = if item < *place { (item, *place) } else { (*place, item) };
+                (*place, item) = (low, high);
             }
+            sorted[end] = item;
         }
-        let middle = list.len() / 2;
-        match list.len() {
+        let middle = self.len / 2;
+        match self.len {
             0 => None,
-            odd if odd % 2 == 1 => Some(list[middle]),
-            _ => Some(f64::midpoint(list[middle - 1], list[middle])),
+            odd if odd % 2 == 1 => Some(sorted[middle]),
+            _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
         }
+    }
+
+    /// The medians of the first `count` and of all.
+    fn medians(&self, count: usize) -> [Option<f64>; 2] {
+        let mut sorted = [0.0; N];
+        let first = self.first(count);
+        [first.median_after(0, &mut sorted), self.median_after(first.len, &mut sorted)]
     }
 
     /// Mean distance from the mean, in means.

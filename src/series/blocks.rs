@@ -17,11 +17,11 @@ use crate::time::Slot;
 /// Slots in a block: as many make whole minutes of any step that divides one.
 pub const BLOCK: i64 = 60;
 
-/// What lies at the slots that were measured: one, or a block without a hole.
+/// A stretch of slots.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Run {
-    /// A slot and its load.
-    Slot(Slot, f64),
+    /// Some of which no sum is known; there may be holes among them.
+    Slots(Range<Slot>),
     /// All slots of a block and the sum of their loads.
     Block(Range<Slot>, f64),
 }

@@ -148,23 +148,17 @@ impl Series {
         measured.map(|(slot, (load, _))| (Slot(slot), *load))
     }
 
-    /// What was measured in `slots`, in order: blocks without a hole as their sums, and the rest slot by slot.
+    /// Those of `slots` that it has, in order: blocks without a hole with their sums, and what lies between them.
     pub fn runs(&self, slots: Range<Slot>) -> impl Iterator<Item = Run> + '_ {
         let (mut next, end) = (slots.start.max(self.grid.first), slots.end.min(self.end()));
         std::iter::from_fn(move || {
-            while next < end {
-                let slot = next;
-                let whole = slot.plus(BLOCK) <= end;
-                if let Some(sum) = self.blocks.at(slot).filter(|_| whole) {
-                    next = slot.plus(BLOCK);
-                    return Some(Run::Block(slot..next, sum));
-                }
-                next = slot.next();
-                if let Some(load) = self.load(slot) {
-                    return Some(Run::Slot(slot, load));
-                }
-            }
-            None
+            let from = next;
+            next = from.plus(BLOCK - from.0.rem_euclid(BLOCK)).min(end);
+            let slots = from..next;
+            (from < end).then(|| match self.blocks.at(from).filter(|_| next.since(from) == BLOCK) {
+                Some(sum) => Run::Block(slots, sum),
+                None => Run::Slots(slots),
+            })
         })
     }
 
@@ -281,7 +275,7 @@ mod tests {
             let blocks: Vec<i64> = runs
                 .filter_map(|run| match run {
                     Run::Block(slots, _) => Some(slots.start.0),
-                    Run::Slot(..) => None,
+                    Run::Slots(_) => None,
                 })
                 .collect();
             blocks
@@ -289,7 +283,8 @@ mod tests {
         let sum = |series: &Series, slots: Range<i64>| -> f64 {
             let runs = series.runs(Slot(slots.start)..Slot(slots.end));
             runs.map(|run| match run {
-                Run::Block(_, load) | Run::Slot(_, load) => load,
+                Run::Block(_, load) => load,
+                Run::Slots(slots) => series.loads(slots).map(|(_, load)| load).sum(),
             })
             .sum()
         };

@@ -289,17 +289,19 @@ impl Nowcast {
                 usual += own_usual;
                 count += slots;
             };
-            let of_slot = |slot: Slot, load: f64| self.usual.minute(end(slot)).unwrap_or(load);
             for run in known.settled.runs(slots(from, until)) {
-                match run {
-                    Run::Slot(slot, load) => take(load, of_slot(slot, load), 1.0),
+                let slots = match run {
+                    Run::Slots(slots) => slots,
                     Run::Block(slots, load) => match self.usual.block(slots.start, known.settled.step()) {
-                        Some(usual) => take(load, usual, BLOCK as f64),
-                        None => known
-                            .settled
-                            .loads(slots)
-                            .for_each(|(slot, load)| take(load, of_slot(slot, load), 1.0)),
+                        None => slots,
+                        Some(usual) => {
+                            take(load, usual, BLOCK as f64);
+                            continue;
+                        }
                     },
+                };
+                for (slot, load) in known.settled.loads(slots) {
+                    take(load, self.usual.minute(end(slot)).unwrap_or(load), 1.0);
                 }
             }
             (count > 0.0)

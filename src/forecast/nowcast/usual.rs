@@ -50,7 +50,7 @@ const KIND_REACH_DAYS: i64 = 120;
 /// The span whose error chooses, and the distance between the minutes that are looked at: with 60 minutes and 24 hours it
 /// has no divisor in common.
 const CHOOSE_DAYS: i64 = 21;
-const CHOOSE_EVERY: usize = 7;
+const CHOOSE_EVERY: usize = 11;
 
 /// Minutes of a day.
 const DAY: i64 = 1440;
@@ -307,13 +307,42 @@ impl Scatter {
     }
 }
 
+/// A day that another one is like: how many days before it, and how many minutes where that is the same for all of its minutes,
+/// as on every day but those on which a clock changes.
+#[derive(Debug, Clone, Copy)]
+struct Back {
+    days: i64,
+    minutes: Option<i64>,
+}
+
+impl Back {
+    /// The minute at the same time by the wall clock.
+    fn from(self, slot: Slot, clock: &LocalClock) -> Option<Slot> {
+        if let Some(minutes) = self.minutes {
+            return Some(slot.plus(-minutes));
+        }
+        let end = clock.seconds_days_earlier((slot.0 + 1) * 60, self.days)?;
+        // The minute that an instant on a border belongs to is the one that ends there.
+        Some(Slot((end + 59).div_euclid(60) - 1))
+    }
+
+    /// For the rest of the local day of `slot`.
+    fn of(days: i64, slot: Slot, clock: &LocalClock) -> Self {
+        let asked = Self { days, minutes: None };
+        let left = DAY - clock.local_seconds_of(slot.0 * 60).rem_euclid(86_400) / 60;
+        let shift = |slot: Slot| Some(slot.since(asked.from(slot, clock)?));
+        let (first, last) = (shift(slot), shift(slot.plus(left - 1)));
+        Self { minutes: first.filter(|_| first == last), ..asked }
+    }
+}
+
 /// The days each day is like, found once a day.
 struct Days {
     likeness: Likeness,
     kinds: BTreeMap<NaiveDate, DayKind>,
     /// The day looked at, as days since the epoch, and how many days before it the days lie that it is like.
     day: Option<i64>,
-    back: Vec<i64>,
+    back: Vec<Back>,
     minutes: Vec<Slot>,
 }
 
@@ -329,15 +358,12 @@ impl Days {
         if self.day != Some(day) {
             self.day = Some(day);
             let date = i32::try_from(day).ok().and_then(NaiveDate::from_epoch_days).unwrap_or_default();
-            self.back = self.back(date, memory.outlook);
+            let back = self.back(date, memory.outlook);
+            self.back = back.into_iter().map(|days| Back::of(days, slot, memory.clock)).collect();
         }
         self.minutes.clear();
-        for back in &self.back {
-            let end = memory.clock.seconds_days_earlier((slot.0 + 1) * 60, *back);
-            // The minute that an instant on a border belongs to is the one that ends there.
-            let then = end.map(|end| Slot((end + 59).div_euclid(60) - 1));
-            self.minutes.extend(then.filter(|then| *then < memory.origin));
-        }
+        let then = self.back.iter().filter_map(|back| back.from(slot, memory.clock));
+        self.minutes.extend(then.filter(|then| *then < memory.origin));
         &self.minutes
     }
 
