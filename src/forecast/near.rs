@@ -69,7 +69,7 @@ const LEVEL_POOLS: usize = 6;
 pub(super) fn leads(step: Step) -> Vec<i64> {
     let farthest = (FARTHEST_SECONDS / step.seconds()).max(1);
     let fine = step.seconds() < CELL_SECONDS;
-    let (first, then, times): (&[i64], i64, i64) = if fine { (&[1], 5, 3) } else { (&[1, 2, 3, 4], 6, 2) };
+    let (first, then, times): (&[i64], i64, i64) = if fine { (&[1], 5, 5) } else { (&[1, 2, 3, 4], 6, 2) };
     let growing = std::iter::successors(Some(then), |lead| Some(lead * times));
     let growing = growing.take_while(|lead| *lead < farthest);
     let mut leads: Vec<i64> = first.iter().copied().chain(growing).collect();

