@@ -85,34 +85,31 @@ impl Normal {
         self.b.fill(0.0);
     }
 
-    /// Adds `rows` of `from` with `weights`. Four at a time, for what a cell costs is to be read and written.
+    /// Adds `rows` of `from` with `weights`. Four at a time, for what a cell costs is to be read and written; what is left over
+    /// counts as four of which some weigh nothing.
     pub(super) fn add(&mut self, from: &Rows, rows: &[usize], weights: &[f64]) {
-        let (fours, rows_left) = rows.as_chunks::<4>();
-        let (weights, weights_left) = weights.as_chunks::<4>();
-        for (rows, weights) in fours.iter().zip(weights) {
-            self.add_some(rows.map(|row| (from.features(row), from.target(row))), *weights);
-        }
-        for (row, weight) in rows_left.iter().zip(weights_left) {
-            self.add_some([(from.features(*row), from.target(*row))], [*weight]);
+        for (rows, own) in rows.chunks(4).zip(weights.chunks(4)) {
+            let mut weights = [0.0; 4];
+            weights[..own.len()].copy_from_slice(own);
+            let row = |some: usize| rows.get(some).copied().unwrap_or(rows[0]);
+            self.add_four(from, [row(0), row(1), row(2), row(3)], weights);
         }
     }
 
-    fn add_some<const N: usize>(&mut self, rows: [(&[f64], f64); N], weights: [f64; N]) {
-        for row in 0..self.columns {
-            let weighted: [f64; N] = std::array::from_fn(|some| weights[some] * rows[some].0[row]);
+    fn add_four(&mut self, from: &Rows, rows: [usize; 4], weights: [f64; 4]) {
+        let features = rows.map(|row| from.features(row));
+        let targets = rows.map(|row| from.target(row));
+        for (row, line) in self.a.chunks_exact_mut(self.columns).enumerate() {
+            let [w0, w1, w2, w3]: [f64; 4] = std::array::from_fn(|some| weights[some] * features[some][row]);
             // Of the days of the week all columns but one are 0.
-            if weighted.iter().all(|weighted| *weighted == 0.0) {
+            if w0 == 0.0 && w1 == 0.0 && w2 == 0.0 && w3 == 0.0 {
                 continue;
             }
-            self.b[row] += (0..N).map(|some| weighted[some] * rows[some].1).sum::<f64>();
-            let others = rows.map(|(features, _)| &features[..=row]);
-            let line = &mut self.a[row * self.columns..=row * self.columns + row];
-            for (column, cell) in line.iter_mut().enumerate() {
-                let mut sum = 0.0;
-                for some in 0..N {
-                    sum += weighted[some] * others[some][column];
-                }
-                *cell += sum;
+            self.b[row] += (w0 * targets[0] + w1 * targets[1]) + (w2 * targets[2] + w3 * targets[3]);
+            let [x0, x1, x2, x3] = features.map(|features| &features[..=row]);
+            let cells = line[..=row].iter_mut().zip(x0).zip(x1).zip(x2).zip(x3);
+            for ((((cell, x0), x1), x2), x3) in cells {
+                *cell += (w0 * x0 + w1 * x1) + (w2 * x2 + w3 * x3);
             }
         }
     }
