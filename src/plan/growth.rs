@@ -144,9 +144,8 @@ impl Growth {
         self.scale_up.after(replicas).min(by_cluster).max(replicas)
     }
 
-    /// As [`Growth::before`], but `span` before; only whole syncs count.
-    pub fn long_before(&self, replicas: f64, span: Duration) -> f64 {
-        let syncs = span.as_secs() / SYNC.as_secs();
+    /// As [`Growth::before`], but so many syncs before.
+    pub fn long_before(&self, replicas: f64, syncs: u32) -> f64 {
         let mut replicas = replicas;
         for _ in 0..syncs {
             let before = self.before(replicas);
@@ -158,19 +157,19 @@ impl Growth {
         replicas
     }
 
-    /// How long it takes to climb from `from` to `to`, at most `most`.
-    pub fn time_to_climb(&self, from: Replicas, to: Replicas, most: Duration) -> Duration {
+    /// How many syncs it takes to climb from `from` to `to`, at most `most`.
+    pub fn syncs_to_climb(&self, from: Replicas, to: Replicas, most: u32) -> u32 {
         let (from, mut replicas) = (f64::from(from.0), f64::from(to.0));
-        let mut climbed = Duration::ZERO;
-        while replicas > from && climbed < most {
+        let mut syncs = 0;
+        while replicas > from && syncs < most {
             let before = self.before(replicas);
             if before >= replicas {
                 return most;
             }
             replicas = before;
-            climbed += SYNC;
+            syncs += 1;
         }
-        climbed.min(most)
+        syncs
     }
 }
 
@@ -178,9 +177,10 @@ impl Growth {
 mod tests {
     use super::*;
 
+    const MOST: u32 = 1440;
+
     fn check(growth: &Growth, from: u32, to: u32, seconds: u64) {
-        let most = Duration::from_secs(6 * 3600);
-        let found = growth.time_to_climb(Replicas(from), Replicas(to), most);
+        let found = SYNC * growth.syncs_to_climb(Replicas(from), Replicas(to), MOST);
         assert_eq!(found, Duration::from_secs(seconds), "from {from} to {to} under {growth:?}");
     }
 
@@ -215,15 +215,15 @@ mod tests {
 
     #[test]
     fn where_nothing_may_grow_all_must_stand_before() {
-        check(&policies(Select::Max, &[]), 1, 2, 6 * 3600);
-        check(&Growth { pods_per_minute: Some(0.0), ..DOUBLING }, 1, 2, 6 * 3600);
-        assert!((policies(Select::Max, &[]).long_before(9.0, Duration::from_secs(600)) - 9.0).abs() < 1e-12);
+        check(&policies(Select::Max, &[]), 1, 2, u64::from(15 * MOST));
+        check(&Growth { pods_per_minute: Some(0.0), ..DOUBLING }, 1, 2, u64::from(15 * MOST));
+        assert!((policies(Select::Max, &[]).long_before(9.0, 40) - 9.0).abs() < 1e-12);
     }
 
     #[test]
     fn nothing_is_needed_before_nothing() {
         let slow = Growth { pods_per_minute: Some(4.0), ..DOUBLING };
         assert!(slow.before(0.0).abs() < 1e-12 && slow.before(0.5).abs() < 1e-12);
-        assert!(slow.long_before(1e6, Duration::from_secs(15)) > 5e5);
+        assert!(slow.long_before(1e6, 1) > 5e5);
     }
 }

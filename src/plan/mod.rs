@@ -4,11 +4,12 @@
 //! A pod asked for now is ready one lead time from now. What must be asked for is therefore what is needed then, read at
 //! the quantile that the operator's costs choose. Where the model knows the next minutes ([`Fitted::peak`]) they decide,
 //! for what comes before has been asked for already and the floor holds what is there; otherwise the most that any slot of
-//! the window needs. Beyond the window a peak counts as far as the way up to it must begin now ([`Growth`]).
+//! the window needs. A later peak counts as far as the way up to it must begin now ([`Growth`]).
 //!
 //! This module refuses to know what is running: that a need may not be met in time, or must not fall yet, is
 //! [`crate::guard`]'s to say.
 
+mod climb;
 mod growth;
 pub mod lead_time;
 mod prospect;
@@ -18,10 +19,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::forecast::{Cause, Components, EventFloor, Fitted, Forecast, Known};
+use self::climb::Way;
+use crate::forecast::{Cause, Components, EventFloor, Fitted, Known};
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
+pub use climb::Climb;
 pub use growth::{Growth, SYNC, ScaleUp, ScaleUpPolicy, Select, Unit};
 pub use prospect::{Counts, Prospect};
 pub use shortfall::{Limit, Shortfall};
@@ -41,9 +44,6 @@ pub struct Options {
 /// to be in force on every replica. The window is longer than the lead time by this, or the last seconds of a ramp
 /// would belong to nobody.
 pub const RENEWAL: Duration = Duration::from_secs(45);
-
-/// No climb is begun longer before its peak: what takes longer is a matter of capacity, not of scaling.
-const LONGEST_CLIMB: Duration = Duration::from_secs(6 * 3600);
 
 /// A forecast beyond this multiple of the most that was ever seen is a model gone wrong, not a plan. Ten-fold sales and
 /// launches have been seen; they are declared, and a declared uplift is not the forecast's.
@@ -71,7 +71,7 @@ pub struct Plan {
     pub components: Components,
     /// The calendar or event among them, if one is in force there.
     pub cause: Option<Cause>,
-    /// The later peak for whose sake more is asked for than the window needs.
+    /// The later peak for whose sake more is asked for than the moment spoken of needs.
     pub climb: Option<Climb>,
     /// What the model said, where that was beyond [`ABSURD`] times anything seen and was cut.
     pub absurd: Option<Load>,
@@ -90,15 +90,6 @@ pub struct EventNeed {
     pub at: Timestamp,
 }
 
-/// A peak beyond the window, the way to which begins now.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Climb {
-    /// When.
-    pub at: Timestamp,
-    /// What it needs.
-    pub to: Replicas,
-}
-
 /// The plan at `now` for the window `(now, now + lead time + RENEWAL]`, read at `quantile`, with replicas that bear
 /// `capacity` each, in the unit of what is known. No climb leads above `max`.
 ///
@@ -114,8 +105,11 @@ pub fn for_lead_time(
     max: Replicas,
 ) -> Option<Plan> {
     let until = now + options.lead_time + RENEWAL;
-    let mut plan = next_minutes(until, model, known, quantile)
-        .or_else(|| whole_window(now, until, model, known, quantile))?;
+    // A plan of the next minutes speaks of a moment, one of the day of all that comes until the window ends.
+    let (spoken_of, mut plan) = match next_minutes(until, model, known, quantile) {
+        Some(plan) => (plan.peak_at, plan),
+        None => (until, whole_window(now, until, model, known, quantile)?),
+    };
     let seen =
         model.most_seen().map(|seen| known.live.map_or(seen.get(), |live| live.load.get().max(seen.get())));
     if let Some(most) = seen.map(|seen| seen * ABSURD).filter(|most| *most > 0.0 && plan.peak.get() > *most) {
@@ -124,14 +118,10 @@ pub fn for_lead_time(
         plan.median = Load::saturating(plan.median.get().min(most));
     }
     plan.replicas = Replicas::bearing(plan.peak, capacity);
-    let reach = options.growth.time_to_climb(plan.replicas, max, LONGEST_CLIMB);
-    let step = known.settled.step();
-    let slots = step.slot_of(until).next()..step.slot_of(until + reach).next();
-    if !reach.is_zero()
-        && slots.start < slots.end
-        && let Some(beyond) = model.forecast(known, slots, &[quantile])
-    {
-        begin_climbs(until, &beyond, capacity, (&options.growth, max), &mut plan);
+    let way = Way { spoken_of, growth: &options.growth, max };
+    if let Some((replicas, climb)) = way.begin(plan.replicas, model, known, capacity, quantile) {
+        plan.replicas = replicas;
+        plan.climb = Some(climb);
     }
     Some(plan)
 }
@@ -204,33 +194,4 @@ pub fn for_events(
 fn window(now: Timestamp, step: Step, options: &Options) -> Range<Slot> {
     let until = now + options.lead_time + RENEWAL;
     step.last_ended(now).next()..step.slot_of(until).next()
-}
-
-/// Raises the plan to what must stand now for a peak beyond the window that ends at `until`: walked down from the last slot
-/// whose climb could have begun, one slot at a time.
-fn begin_climbs(
-    until: Timestamp,
-    beyond: &Forecast,
-    capacity: LoadPerReplica,
-    (growth, max): (&Growth, Replicas),
-    plan: &mut Plan,
-) {
-    let step = beyond.step();
-    let mut needed = 0.0_f64;
-    let mut top: Option<Climb> = None;
-    for row in beyond.rows().rev() {
-        let own = Replicas::bearing(Load::saturating(row.loads[0]), capacity).min(max);
-        needed = growth.long_before(needed, step.duration());
-        if f64::from(own.0) >= needed {
-            needed = f64::from(own.0);
-            top = Some(Climb { at: step.end(row.slot), to: own });
-        }
-    }
-    // From the first slot beyond the window down to the window's end.
-    let ahead = (step.start(step.slot_of(until).next()) - until).to_std().unwrap_or_default();
-    let needed = Replicas::whole(growth.long_before(needed, ahead));
-    if needed > plan.replicas {
-        plan.replicas = needed;
-        plan.climb = top;
-    }
 }

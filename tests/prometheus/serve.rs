@@ -58,18 +58,8 @@ fn bearing(load: f64, per_replica: u32) -> u64 {
 /// The replicas to plan for a surge like those recorded: at least for the smallest minute, at most for 3 % above the
 /// largest, three times the noise.
 fn surge_replicas(traffic: &Traffic) -> RangeInclusive<u64> {
-    surge_replicas_within(traffic, 1.03)
-}
-
-/// The same at the raised quantile of stale measurements: of the minutes beyond those that the nowcast knows, two surges of this
-/// weekday among fourteen lesser ones do not tell the 0.99 quantile better than to a quarter.
-fn raised_surge_replicas(traffic: &Traffic) -> RangeInclusive<u64> {
-    surge_replicas_within(traffic, 1.25)
-}
-
-fn surge_replicas_within(traffic: &Traffic, above: f64) -> RangeInclusive<u64> {
     let (least, most) = traffic.recorded_surge();
-    bearing(least, PER_REPLICA)..=bearing(most * above, PER_REPLICA)
+    bearing(least, PER_REPLICA)..=bearing(most * 1.03, PER_REPLICA)
 }
 
 async fn refused(keda: &mut ExternalScalerClient<Channel>, target: &str, words: &[&str]) {
@@ -179,7 +169,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ladder_is_walked_down_and_up_without_a_poll_that_notices() {
     let mut shop = Shop::open(Traffic::starting_now()).await;
-    let needed = raised_surge_replicas(&shop.traffic);
+    let needed = surge_replicas(&shop.traffic);
     let young = bearing(REFUNDS, PER_REFUND_WORKER);
     let scaler = Scaler::start(&shop.prometheus.url(), &(payments(SOON_STALE) + &refunds(SOON_STALE)));
     let mut keda = scaler.keda().await;
