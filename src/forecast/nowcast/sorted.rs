@@ -79,12 +79,14 @@ impl Sum {
 /// The words in order of their scores: a radix sort, from the lowest eleven bits of a score to its highest, in half the time of a
 /// sort that compares.
 fn in_order(mut words: Vec<Scored>) -> Vec<Scored> {
-    const DIGIT: u64 = (1 << 11) - 1;
+    const DIGITS: usize = 1 << 11;
     let mut next = words.clone();
     for shift in [32, 43, 54] {
-        let digit = |word: &Scored| (word.0 >> shift & DIGIT) as usize;
-        let mut places = [0; DIGIT as usize + 1];
-        words.iter().for_each(|word| places[digit(word)] += 1);
+        let digit = |word: &Scored| (word.0 >> shift) as usize % DIGITS;
+        let mut places = [0; DIGITS];
+        for word in &words {
+            places[digit(word)] += 1;
+        }
         let mut before = 0;
         for place in &mut places {
             before += std::mem::replace(place, before);
