@@ -72,7 +72,7 @@ fn a_file_and_a_capacity_are_enough_and_twice_is_the_same_bytes() {
 
     let json: Value = serde_json::from_str(&json).unwrap();
     let target = &json["targets"][0];
-    assert_eq!((&json["format"], &json["partial"]), (&Value::from(1), &Value::from(false)));
+    assert_eq!((&json["format"], &json["partial"]), (&Value::from(2), &Value::from(false)));
     let policies: Vec<&str> =
         target["policies"].as_array().unwrap().iter().map(|it| it["policy"].as_str().unwrap()).collect();
     assert_eq!(policies, ["tidetable", "reactive", "reactive_tuned", "cron", "static_peak", "foresight"]);

@@ -10,8 +10,9 @@ use crate::decision::Decision;
 use crate::simulate::backtest::{Contender, LateMoment, Outcome, Point, Score, Who};
 use crate::time::Timestamp;
 
-/// The version of the keys.
-const FORMAT: u32 = 1;
+/// The version of the keys. In 1, `plan_coverage` held an answer against the most of the 45 s in which its pods are the newest,
+/// of which a plan does not speak.
+const FORMAT: u32 = 2;
 
 /// The numbers of a policy that a condition may name.
 pub(super) const METRICS: [&str; 12] = [
@@ -141,7 +142,7 @@ pub(super) struct ForecastSummary {
     pub(super) wql: Option<f64>,
     pub(super) scored_slots: usize,
     pub(super) coverage: Vec<Coverage>,
-    /// The share of answers that foresaw the load which their pods met while they were the newest.
+    /// The share of plans whose quantile was not exceeded by the minute of which they spoke.
     pub(super) plan_coverage: Option<f64>,
     /// Fits that found too short a history.
     pub(super) unfit: usize,

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use super::summary::{PolicySummary, Summary};
-use crate::plan::RENEWAL;
 
 /// What a policy is, beside its name.
 pub(super) fn described(policy: &PolicySummary) -> String {
@@ -115,10 +114,9 @@ pub(super) fn notes(summary: &Summary) -> Vec<String> {
     }
     if let Some(covered) = summary.forecast.plan_coverage {
         notes.push(format!(
-            "plan: {:.1} % of answers foresaw what their pods met in the first {} s at quantile {}",
-            100.0 * covered,
-            RENEWAL.as_secs(),
-            settings.quantile
+            "plan: quantile {} holds {:.1} % of the moments that plans spoke of",
+            settings.quantile,
+            100.0 * covered
         ));
     }
     notes.push(format!(

@@ -82,6 +82,7 @@ fn in_order(mut words: Vec<Scored>) -> Vec<Scored> {
     const DIGITS: usize = 1 << 11;
     let mut next = words.clone();
     for shift in [32, 43, 54] {
+        #[expect(clippy::cast_possible_truncation, reason = "eleven bits")]
         let digit = |word: &Scored| (word.0 >> shift) as usize % DIGITS;
         let mut places = [0; DIGITS];
         for word in &words {

@@ -1,8 +1,9 @@
-//! How good the forecast was: loss and coverage, each slot scored once, by the model that was in force when it came.
+//! How good the forecast was: loss and coverage of the hours, each slot scored once, by the model that was in force when it came;
+//! and how many plans held at the moment of which they spoke.
 
 use crate::forecast::{Fitted, Known};
 use crate::series::Series;
-use crate::time::{Slot, Step};
+use crate::time::{Slot, Step, Timestamp};
 use crate::units::Quantile;
 
 /// The levels that are scored.
@@ -58,59 +59,59 @@ impl Accuracy {
     }
 }
 
-/// The share of syncs at which the load that came while the answer's pods were the newest stayed at or below what it foresaw.
-///
-/// `loads` and `foreseen` have an entry per sync; the pods of an answer are the newest from `serve.start` syncs after it to
-/// `serve.end`. `None` where nothing was foreseen.
-pub(super) fn plan_coverage(
-    loads: &[Option<f64>],
-    foreseen: &[Option<f64>],
-    serve: &std::ops::RangeInclusive<usize>,
-) -> Option<f64> {
-    let (mut covered, mut count) = (0_usize, 0_usize);
-    // Indices whose loads fall towards the back: the front is the most of the time served.
-    let mut highest: std::collections::VecDeque<usize> = std::collections::VecDeque::new();
-    let load = |sync: usize| loads[sync].unwrap_or(f64::NEG_INFINITY);
-    for first in (*serve.start()..loads.len()).rev() {
-        while highest.back().is_some_and(|later| load(*later) <= load(first)) {
-            highest.pop_back();
-        }
-        highest.push_back(first);
-        let sync = first - serve.start();
-        while highest.front().is_some_and(|latest| latest - sync > *serve.end()) {
-            highest.pop_front();
-        }
-        let whole = sync + serve.end() < loads.len();
-        let most = highest.front().map(|latest| load(*latest)).filter(|most| most.is_finite());
-        if let (true, Some(most), Some(foreseen)) = (whole, most, foreseen.get(sync).copied().flatten()) {
-            count += 1;
-            covered += usize::from(most <= foreseen);
+/// What a plan said: demand at some moment, at the quantile it was read at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Foreseen {
+    /// The moment spoken of: the end of a minute, or of a slot where slots are longer.
+    pub at: Timestamp,
+    /// How long that minute or slot is.
+    pub span_seconds: i64,
+    /// What its mean is not to exceed.
+    pub load: f64,
+}
+
+/// How many plans held what they said. That is what a quantile promises, and no more: what stands at that moment stands
+/// there for the sake of earlier and later plans too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    held: u32,
+    said: u32,
+}
+
+impl Held {
+    /// Takes in what was said, and what came; nothing is judged by a moment that was not recorded.
+    pub(super) fn note(&mut self, foreseen: &Foreseen, came: Option<f64>) {
+        if let Some(came) = came {
+            self.said += 1;
+            self.held += u32::from(came <= foreseen.load);
         }
     }
-    (count > 0).then(|| covered as f64 / count as f64)
+
+    /// The share that held; `None` where nothing was said.
+    pub fn share(self) -> Option<f64> {
+        (self.said > 0).then(|| f64::from(self.held) / f64::from(self.said))
+    }
 }
 
 /// The slots that begin at `from` or later and before `until`.
-pub(super) fn slots_between(
-    step: Step,
-    from: crate::time::Timestamp,
-    until: crate::time::Timestamp,
-) -> std::ops::Range<Slot> {
+pub(super) fn slots_between(step: Step, from: Timestamp, until: Timestamp) -> std::ops::Range<Slot> {
     step.last_ended(from).next()..step.last_ended(until).next()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::from_epoch_seconds;
 
     #[test]
-    fn an_answer_covers_when_the_most_of_its_time_does_not_exceed_it() {
-        let loads = [1.0, 5.0, 2.0, 2.0, 9.0, 1.0, 1.0].map(Some);
-        let foreseen = [Some(5.0), Some(4.9), Some(2.0), None, Some(9.0), Some(1.0), Some(1.0)];
-        // The answer's own sync and two more: 5 ≤ 5, 5 > 4.9, 9 > 2, nothing foreseen, 9 ≤ 9; the last two are not whole.
-        assert_eq!(plan_coverage(&loads, &foreseen, &(0..=2)), Some(0.5));
-        // The two syncs after it: 5 ≤ 5, 2 ≤ 4.9, 9 > 2, nothing foreseen, 1 ≤ 9.
-        assert_eq!(plan_coverage(&loads, &foreseen, &(1..=2)), Some(0.75));
-        assert_eq!(plan_coverage(&loads, &[None; 7], &(0..=2)), None);
+    fn a_plan_holds_when_what_came_at_its_moment_does_not_exceed_it() {
+        let mut held = Held::default();
+        assert_eq!(held.share(), None);
+        let at = from_epoch_seconds(1_000_000);
+        let foreseen = Foreseen { at, span_seconds: 60, load: 5.0 };
+        for came in [Some(5.0), Some(4.0), Some(5.1), None, Some(0.0)] {
+            held.note(&foreseen, came);
+        }
+        assert_eq!(held.share(), Some(0.75));
     }
 }

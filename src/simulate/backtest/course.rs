@@ -162,6 +162,11 @@ impl<'a> Course<'a> {
         self.load(sync).map(|load| Replicas::bearing(Load::saturating(load), self.conditions.capacity))
     }
 
+    /// Mean load over the `seconds` before `at`, which may lie after the last sync; `None` where it was not recorded.
+    pub(super) fn mean_load(&self, at: Timestamp, seconds: i64) -> Option<f64> {
+        self.load.mean_rate(at, seconds)
+    }
+
     /// Transactions since the sync before.
     pub(super) fn arrived(&self, sync: usize) -> Option<f64> {
         let rate = self.borne.get(sync)?.since_last?;

@@ -19,7 +19,7 @@ mod run;
 mod scaler;
 mod score;
 
-pub use accuracy::{Accuracy, LEVELS};
+pub use accuracy::{Accuracy, Foreseen, Held, LEVELS};
 pub use course::{Conditions, Course, NEED_WINDOW_SECONDS, Past, READ_AFTER};
 pub use ours::Ours;
 pub use replay::{Contender, Fit, Outcome, Point, Setup, Who, needs, replay};

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::course::Past;
+use super::accuracy::Foreseen;
+use super::course::{NEED_WINDOW_SECONDS, Past};
 use super::scaler::Scaler;
 use crate::decision::{Decision, Evidence, Policy, State, answer};
 use crate::forecast::{Fitted, Observation};
@@ -139,8 +140,10 @@ impl Scaler for Ours<'_> {
         self.decisions.get(place).map(|(_, decision)| decision)
     }
 
-    fn foreseen_peak(&self) -> Option<f64> {
+    fn foreseen(&self) -> Option<Foreseen> {
         let (_, decision) = self.decisions.back()?;
-        decision.plan().map(|plan| plan.peak.get())
+        let plan = decision.plan()?;
+        let span_seconds = self.recorded.step().seconds().max(NEED_WINDOW_SECONDS);
+        Some(Foreseen { at: plan.peak_at, span_seconds, load: plan.peak.get() })
     }
 }

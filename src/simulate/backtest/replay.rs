@@ -18,7 +18,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use rayon::prelude::*;
 
-use super::accuracy::{Accuracy, plan_coverage, slots_between};
+use super::accuracy::{Accuracy, Held, slots_between};
 use super::course::{Conditions, Course};
 use super::ours::Ours;
 use super::run::{Keep, LateMoment, Run};
@@ -27,7 +27,6 @@ use super::score::Score;
 use crate::decision::{DECIDE_EVERY, Policy};
 use crate::forecast::{Fitted, Forecaster, Known};
 use crate::guard::Tolerance;
-use crate::plan;
 use crate::series::Series;
 use crate::simulate::FineLoad;
 use crate::time::{Slot, Timestamp, aligned_before};
@@ -155,7 +154,7 @@ pub struct Outcome {
     pub frontier: Vec<Point>,
     /// How good the forecast was.
     pub accuracy: Accuracy,
-    /// The share of answers that foresaw the load which their pods met while they were the newest.
+    /// The share of plans whose quantile was not exceeded at the moment they spoke of.
     pub plan_coverage: Option<f64>,
     /// The worst late moments of ours, the worst first.
     pub worst: Vec<LateMoment>,
@@ -192,12 +191,9 @@ pub fn replay(setup: &Setup<'_>, watch: &(dyn Fn(Timestamp) -> ControlFlow<()> +
 
     let mut frontier = replayed.frontier;
     frontier.extend(along_utilizations(setup, &course));
-    let syncs = |time: Duration| usize::try_from(time.as_secs() / DECIDE_EVERY.as_secs()).unwrap_or(0);
-    let serve = syncs(lead_time)..=syncs(lead_time + plan::RENEWAL);
-    let loads: Vec<Option<f64>> = (0..course.syncs()).map(|sync| course.load(sync)).collect();
     Outcome {
         syncs: course.syncs(),
-        plan_coverage: plan_coverage(&loads, &replayed.foreseen, &serve),
+        plan_coverage: replayed.held.share(),
         contenders: std::iter::once(replayed.contender).chain(others).collect(),
         frontier,
         accuracy: replayed.accuracy,
@@ -230,7 +226,7 @@ struct Replayed {
     syncs: usize,
     contender: Contender,
     frontier: Vec<Point>,
-    foreseen: Vec<Option<f64>>,
+    held: Held,
     accuracy: Accuracy,
     worst: Vec<LateMoment>,
     unfit: usize,
@@ -316,7 +312,7 @@ fn ours(
             score: main.score,
             replicas: main.replicas,
         },
-        foreseen: main.foreseen,
+        held: main.held,
     }
 }
 

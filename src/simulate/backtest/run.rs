@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::accuracy::Held;
 use super::course::Course;
 use super::scaler::Scaler;
 use super::score::{Queue, Score, Step};
@@ -61,8 +62,8 @@ pub struct Run<S> {
     pub score: Score,
     /// `spec.replicas` after each sync, and the pods that were ready at it.
     pub replicas: Vec<(u32, u32)>,
-    /// What was foreseen at each sync.
-    pub foreseen: Vec<Option<f64>>,
+    /// How many of its plans held.
+    pub held: Held,
     keda: Keda,
     hpa: Hpa,
     pods: Pods,
@@ -103,7 +104,7 @@ impl<S: Scaler> Run<S> {
             keep,
             score: Score::default(),
             replicas: Vec::new(),
-            foreseen: Vec::new(),
+            held: Held::default(),
             queue: Queue::default(),
             next: 0,
             open: None,
@@ -147,7 +148,9 @@ impl<S: Scaler> Run<S> {
         self.score.add(&Step { at: now, needed, ready, created, transactions, failed, changed });
         if self.keep == Keep::EachSync {
             self.replicas.push((asked.0, ready.0));
-            self.foreseen.push(self.scaler.foreseen_peak());
+            if let Some(foreseen) = self.scaler.foreseen() {
+                self.held.note(&foreseen, course.mean_load(foreseen.at, foreseen.span_seconds));
+            }
             self.note(sync, now, needed.unwrap_or_default(), ready);
         }
     }

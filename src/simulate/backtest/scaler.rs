@@ -2,6 +2,7 @@
 
 use chrono_tz::Tz;
 
+use super::accuracy::Foreseen;
 use super::course::{Course, Past};
 use crate::decision::Decision;
 use crate::plan::Growth;
@@ -23,8 +24,8 @@ pub trait Scaler: Send {
         None
     }
 
-    /// The load that the answer of the newest sync is to bear until its pods would be replaced, where it foresaw one.
-    fn foreseen_peak(&self) -> Option<f64> {
+    /// What the plan behind the newest answer said, where there is one.
+    fn foreseen(&self) -> Option<Foreseen> {
         None
     }
 }
@@ -42,8 +43,8 @@ impl<S: Scaler + ?Sized> Scaler for Box<S> {
         (**self).decision(sync)
     }
 
-    fn foreseen_peak(&self) -> Option<f64> {
-        (**self).foreseen_peak()
+    fn foreseen(&self) -> Option<Foreseen> {
+        (**self).foreseen()
     }
 }
 
