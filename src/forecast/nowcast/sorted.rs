@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn the_quantile_of_a_pool_is_one_of_its_own_scores_and_that_of_all_is_one_of_all() {
         let sorted = Sorted::of((0..2000_u32).map(|k| (k as usize % 2, f64::from(k * 7919 % 2000), 1.0)));
-        let median = LEVELS.iter().position(|level| *level == 0.5).unwrap();
+        let median = LEVELS.iter().position(|level| level.total_cmp(&0.5).is_eq()).unwrap();
         let [even, odd] = [0, 1].map(|pool| sorted.each()[pool]);
         assert!((even[median] - 1000.0).abs() < 3.0 && (odd[median] - 1001.0).abs() < 3.0);
         let all = sorted.together(|_| true, 2000).unwrap();
