@@ -161,6 +161,21 @@ impl FittedTide {
         (from_rest || !self.rests(slot))
             && (self.odd.is_empty() || self.odd.binary_search(&self.wall.cell(slot)).is_err() || from_rest)
     }
+
+    /// [`FittedTide::counts`] of all `slots`; `None` where it is not the same of each, or a clock changes among them.
+    fn all_count(&self, slots: &Range<Slot>, from_rest: bool) -> Option<bool> {
+        if from_rest || self.odd.is_empty() && self.resting.is_empty() {
+            return Some(true);
+        }
+        let cells = self.wall.cells(slots)?;
+        let place = |cell: usize| self.odd.partition_point(|odd| *odd < cell);
+        let one_day = cells.start / self.wall.day == (cells.end - 1) / self.wall.day;
+        match (one_day, place(cells.end) - place(cells.start)) {
+            (true, _) if self.rests(slots.start) => Some(false),
+            (true, 0) => Some(true),
+            (_, odd) => (odd == cells.len()).then_some(false),
+        }
+    }
 }
 
 /// What all targets of one forecast share.
@@ -208,7 +223,7 @@ impl Fitted for FittedTide {
             settled: known.settled,
             scale: self.scale,
             counts: |slot| self.counts(slot, from_rest),
-            all_count: from_rest || self.odd.is_empty() && self.resting.is_empty(),
+            all_count: |slots: &Range<Slot>| self.all_count(slots, from_rest),
             beyond: |slot| self.beyond(slot),
         };
         let mut seen = Seen {

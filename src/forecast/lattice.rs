@@ -66,6 +66,14 @@ impl Wall {
         row * self.day + self.cell_of_day(local)
     }
 
+    /// The cells of some slots; `None` where a clock changes among them.
+    pub(super) fn cells(&self, slots: &Range<Slot>) -> Option<Range<usize>> {
+        let last = slots.end.plus(-1);
+        let passed = last.since(slots.start) * self.step.seconds();
+        let changed = self.local_seconds(last) - self.local_seconds(slots.start) != passed;
+        (!changed).then(|| self.cell(slots.start)..self.cell(last) + 1)
+    }
+
     /// Which slot of the local day `slot` is.
     pub(super) fn slot_of_day(&self, slot: Slot) -> usize {
         usize::try_from(self.local_seconds(slot).rem_euclid(86_400) / self.step.seconds()).unwrap_or(0)

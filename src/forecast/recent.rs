@@ -283,21 +283,23 @@ pub(super) struct Sum {
 
 impl Sum {
     /// Takes in more slots.
-    fn add<F, G>(&mut self, past: &Newest<'_, F, G>, base: &Base, slots: Range<Slot>, made: Slot)
+    fn add<F, A, G>(&mut self, past: &Newest<'_, F, A, G>, base: &Base, slots: Range<Slot>, made: Slot)
     where
         F: Fn(Slot) -> bool,
+        A: Fn(&Range<Slot>) -> Option<bool>,
         G: Fn(Slot) -> Option<f64>,
     {
         for run in past.settled.runs(slots) {
             let slots = match run {
                 Run::Slots(slots) => slots,
-                Run::Block(slots, load) => match base.blocks.at(slots.start).filter(|_| past.all_count) {
-                    None => slots,
-                    Some(expected) => {
+                Run::Block(slots, load) => match (base.blocks.at(slots.start), (past.all_count)(&slots)) {
+                    (_, Some(false)) => continue,
+                    (Some(expected), Some(true)) => {
                         let before_made = made.since(slots.start).clamp(0, BLOCK);
                         self.take(load / past.scale, expected, BLOCK, before_made);
                         continue;
                     }
+                    _ => slots,
                 },
             };
             for (slot, load) in past.settled.loads(slots).filter(|(slot, _)| (past.counts)(*slot)) {
@@ -335,18 +337,23 @@ pub(super) trait Past {
 }
 
 /// The past as the ticks have it: a look at each slot of a day.
-pub(super) struct Newest<'a, F, G> {
+pub(super) struct Newest<'a, F, A, G> {
     pub(super) settled: &'a Series,
     pub(super) scale: f64,
     /// Whether a slot is ordinary.
     pub(super) counts: F,
-    /// Whether all are.
-    pub(super) all_count: bool,
+    /// Whether all of some slots are, or none; `None` where some are, or where that takes a look at each.
+    pub(super) all_count: A,
     /// The day's forecast of a slot that is beyond the base: a late fit leaves many of them behind.
     pub(super) beyond: G,
 }
 
-impl<F: Fn(Slot) -> bool, G: Fn(Slot) -> Option<f64>> Past for Newest<'_, F, G> {
+impl<F, A, G> Past for Newest<'_, F, A, G>
+where
+    F: Fn(Slot) -> bool,
+    A: Fn(&Range<Slot>) -> Option<bool>,
+    G: Fn(Slot) -> Option<f64>,
+{
     fn load(&self, slot: Slot) -> Option<f64> {
         self.settled.load(slot).filter(|_| (self.counts)(slot)).map(|load| load / self.scale)
     }

@@ -81,6 +81,16 @@ impl Blocks {
         self.sums[place] = sum;
     }
 
+    /// Forgets the sum of every block that has one of `slots`.
+    pub(super) fn forget(&mut self, slots: &Range<Slot>) {
+        let place = |slot: i64| {
+            usize::try_from(slot.div_euclid(BLOCK) - self.first).unwrap_or(0).min(self.sums.len())
+        };
+        let from = place(slots.start.0);
+        let until = place(slots.end.0 + BLOCK - 1);
+        self.sums[from..until.max(from)].fill(None);
+    }
+
     /// Those that lie in `slots` as a whole.
     pub(super) fn within(&self, slots: &Range<Slot>) -> Self {
         let first = slots.start.0.div_euclid(BLOCK) + i64::from(slots.start.0.rem_euclid(BLOCK) > 0);

@@ -101,9 +101,17 @@ impl Series {
         }
     }
 
+    /// Masks those of `slots` that it has.
+    pub fn mask_all(&mut self, slots: &Range<Slot>) {
+        let places = self.places(slots);
+        self.loads[places.clone()].fill(0.0);
+        self.measured[places].fill(false);
+        self.blocks.forget(&(slots.start.max(self.first())..slots.end.min(self.end())));
+    }
+
     /// Forgets every slot before `first`.
     pub fn forget_before(&mut self, first: Slot) {
-        let gone = usize::try_from(first.since(self.grid.first)).unwrap_or(0).min(self.grid.len);
+        let gone = self.place(first);
         if gone == 0 {
             return;
         }
@@ -122,13 +130,12 @@ impl Series {
     /// The part from `first` on and before `end`, as a series of its own.
     #[must_use]
     pub fn between(&self, first: Slot, end: Slot) -> Self {
-        let place = |slot: Slot| usize::try_from(slot.since(self.grid.first)).unwrap_or(0).min(self.grid.len);
-        let (from, until) = (place(first), place(end).max(place(first)));
-        let grid = Grid { first: first.max(self.grid.first), len: until - from, ..self.grid };
+        let places = self.places(&(first..end));
+        let grid = Grid { first: first.max(self.grid.first), len: places.len(), ..self.grid };
         Self {
             grid,
-            loads: self.loads[from..until].to_vec(),
-            measured: self.measured[from..until].to_vec(),
+            loads: self.loads[places.clone()].to_vec(),
+            measured: self.measured[places].to_vec(),
             blocks: self.blocks.within(&(grid.first..grid.end())),
         }
     }
@@ -140,9 +147,8 @@ impl Series {
 
     /// The measured slots of `slots` with their bare loads, in order: for sums at every tick.
     pub fn loads(&self, slots: Range<Slot>) -> impl Iterator<Item = (Slot, f64)> + '_ {
-        let place = |slot: Slot| usize::try_from(slot.since(self.grid.first)).unwrap_or(0).min(self.grid.len);
-        let (from, until) = (place(slots.start), place(slots.end).max(place(slots.start)));
-        let loads = self.loads[from..until].iter().zip(&self.measured[from..until]);
+        let places = self.places(&slots);
+        let loads = self.loads[places.clone()].iter().zip(&self.measured[places]);
         let measured =
             (slots.start.max(self.grid.first).0..).zip(loads).filter(|(_, (_, measured))| **measured);
         measured.map(|(slot, (load, _))| (Slot(slot), *load))
@@ -182,22 +188,30 @@ impl Series {
 
     /// How many of the slots before `end` were measured.
     pub fn measured_before(&self, end: Slot) -> usize {
-        let until = usize::try_from(end.since(self.grid.first)).unwrap_or(0).min(self.grid.len);
-        self.measured[..until].iter().filter(|measured| **measured).count()
+        self.measured[..self.place(end)].iter().filter(|measured| **measured).count()
     }
 
     /// Mean load of the measured slots in `from..until`; `None` when there are none.
     pub fn mean(&self, from: Slot, until: Slot) -> Option<f64> {
-        let low = usize::try_from(from.since(self.grid.first)).unwrap_or(0).min(self.grid.len);
-        let high = usize::try_from(until.since(self.grid.first)).unwrap_or(0).min(self.grid.len);
         let (mut sum, mut count) = (0.0, 0_usize);
-        for index in low..high {
+        for index in self.places(&(from..until)) {
             if self.measured[index] {
                 sum += self.loads[index];
                 count += 1;
             }
         }
         (count > 0).then(|| sum / count as f64)
+    }
+
+    /// Where a slot lies, or the nearest that there is.
+    fn place(&self, slot: Slot) -> usize {
+        usize::try_from(slot.since(self.grid.first)).unwrap_or(0).min(self.grid.len)
+    }
+
+    /// Where those of `slots` lie that it has.
+    fn places(&self, slots: &Range<Slot>) -> Range<usize> {
+        let from = self.place(slots.start);
+        from..self.place(slots.end).max(from)
     }
 
     /// Makes sure the grid reaches `slot`, masking what is new.
@@ -263,6 +277,21 @@ mod tests {
         let mut masked = picture("1234");
         masked.mask(Slot(102));
         assert_eq!(masked, picture("12.4"));
+    }
+
+    #[test]
+    fn masking_a_span_equals_masking_each_slot_of_it_that_there_is() {
+        let mut whole = Series::empty(Step::MINUTE, Slot(50));
+        (50..400_u32)
+            .for_each(|slot| whole.put(Slot(i64::from(slot)), Load::saturating(f64::from(slot % 7))));
+        for (from, until) in [(0, 55), (59, 61), (60, 120), (70, 250), (399, 900), (400, 500), (300, 300)] {
+            let (mut at_once, mut one_by_one) = (whole.clone(), whole.clone());
+            at_once.mask_all(&(Slot(from)..Slot(until)));
+            (from.max(50)..until.min(400)).for_each(|slot| one_by_one.mask(Slot(slot)));
+            assert_eq!(at_once, one_by_one);
+            let runs = |series: &Series| series.runs(Slot(0)..Slot(999)).collect::<Vec<Run>>();
+            assert_eq!(runs(&at_once), runs(&one_by_one), "{from}..{until}");
+        }
     }
 
     #[test]

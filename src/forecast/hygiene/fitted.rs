@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::Hygiene;
 use crate::forecast::{EventFloor, Explanation, Fitted, Forecast, Known, Peak};
-use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
 
@@ -40,15 +39,11 @@ impl FittedHygiene {
         if !self.hidden.iter().any(|span| near(&span)) {
             return ask(known);
         }
-        let hides = |slot: Slot| self.hidden.iter().filter(near).any(|span| span.contains(&slot));
-        let from = from.max(known.settled.first());
-        let mut settled = Series::empty(known.settled.step(), from);
-        for slot in (from.0..known.origin.min(known.settled.end()).0).map(Slot) {
-            match known.settled.get(slot).filter(|_| !hides(slot)) {
-                Some(load) => settled.put(slot, load),
-                None => settled.mask(slot),
-            }
+        let mut settled = known.settled.between(from, known.origin);
+        for span in self.hidden.iter().filter(near) {
+            settled.mask_all(span);
         }
+        let hides = |slot: Slot| self.hidden.iter().any(|span| span.contains(&slot));
         let live = known.live.filter(|live| !hides(self.step.slot_of(live.at)));
         ask(&Known { settled: &settled, origin: known.origin, live })
     }
