@@ -194,6 +194,10 @@ impl Fitted for FittedTide {
         self.explanation.clone()
     }
 
+    fn outline(&self, slot: Slot) -> Option<f64> {
+        self.cell(slot).filter(|_| self.covered.contains(&slot)).map(|(_, cell)| self.scale * cell.point)
+    }
+
     fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
         let horizon = self.step.slots_in(HORIZON);
         let live = known.live.filter(|live| self.step.slot_of(live.at) >= known.origin);

@@ -118,6 +118,12 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
     /// what the fit covers.
     fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast>;
 
+    /// About the median of a slot, as the fit left it: without the newest points, calendars' effects and events, which makes it
+    /// cheap. `None` outside what the fit covers, or where there is no day's forecast.
+    fn outline(&self, slot: Slot) -> Option<f64> {
+        self.inner()?.outline(slot)
+    }
+
     /// The most that a declared event may bring in `targets`: the demand without it at the median, times its `upper`.
     ///
     /// `None` when there is no event in them, or nothing can be said of the demand without it. It counts whether or not the

@@ -4,12 +4,13 @@
 //! A pod asked for now is ready one lead time from now. What must be asked for is therefore what is needed then, read at
 //! the quantile that the operator's costs choose. Where the model knows the next minutes ([`Fitted::peak`]) they decide,
 //! for what comes before has been asked for already and the floor holds what is there; otherwise the most that any slot of
-//! the window needs. A later peak counts as far as the way up to it must begin now ([`Growth`]).
+//! the window needs. At an edge both do ([`edge`]). A later peak counts as far as the way up to it must begin now ([`Growth`]).
 //!
 //! This module refuses to know what is running: that a need may not be met in time, or must not fall yet, is
 //! [`crate::guard`]'s to say.
 
 mod climb;
+mod edge;
 mod growth;
 pub mod lead_time;
 mod prospect;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::climb::Way;
-use crate::forecast::{Cause, Components, EventFloor, Fitted, Known};
+use crate::forecast::{Cause, Components, EventFloor, Fitted, Forecast, Known, Row};
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
@@ -77,6 +78,25 @@ pub struct Plan {
     pub absurd: Option<Load>,
 }
 
+impl Plan {
+    /// What `forecast` says in one of its rows of the median and of `quantile`; nothing is made of it yet.
+    fn of_slot(forecast: &Forecast, row: &Row<'_>, quantile: Quantile) -> Self {
+        Self {
+            replicas: Replicas(0),
+            quantile,
+            origin: forecast.origin,
+            peak_at: forecast.step().end(row.slot),
+            peak: Load::saturating(row.loads[1]),
+            median: Load::saturating(row.loads[0]),
+            unlikely: None,
+            components: row.components,
+            cause: forecast.cause(&row.components).cloned(),
+            climb: None,
+            absurd: None,
+        }
+    }
+}
+
 /// What stands ready for a declared event, whether or not the forecast is trusted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventNeed {
@@ -107,7 +127,7 @@ pub fn for_lead_time(
     let until = now + options.lead_time + RENEWAL;
     // A plan of the next minutes speaks of a moment, one of the day of all that comes until the window ends.
     let (spoken_of, mut plan) = match next_minutes(until, model, known, quantile) {
-        Some(plan) => (plan.peak_at, plan),
+        Some(plan) => (plan.peak_at, edge::over(plan, model, known, quantile)),
         None => (until, whole_window(now, until, model, known, quantile)?),
     };
     let seen =
@@ -162,19 +182,7 @@ fn whole_window(
     let (first, last) = (step.last_ended(now).next(), step.slot_of(until));
     let forecast = model.forecast(known, first..last.next(), &[Quantile::MEDIAN, quantile])?;
     let row = forecast.rows().max_by(|a, b| a.loads[1].total_cmp(&b.loads[1]).then(b.slot.cmp(&a.slot)))?;
-    Some(Plan {
-        replicas: Replicas(0),
-        quantile,
-        origin: forecast.origin,
-        peak_at: step.end(row.slot),
-        peak: Load::saturating(row.loads[1]),
-        median: Load::saturating(row.loads[0]),
-        unlikely: None,
-        components: row.components,
-        cause: forecast.cause(&row.components).cloned(),
-        climb: None,
-        absurd: None,
-    })
+    Some(Plan::of_slot(&forecast, &row, quantile))
 }
 
 /// What the events of the same window need at `now`; `None` when there is none, or nothing is known to multiply.

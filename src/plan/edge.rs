@@ -1,0 +1,35 @@
+//! An edge: a bell, a launch or a batch, at which the day's forecast rises within a minute.
+//!
+//! What is said of the next minutes is learned from four weeks of them. That makes twenty bells of one kind, of which a rare
+//! quantile cannot be read; and the days that a bell is like may be days without one, as a half day's are. The day's forecast
+//! has seen more days and knows their calendars, so at an edge it is heard as well, and what needs more counts.
+
+use chrono::TimeDelta;
+
+use super::Plan;
+use crate::forecast::{Fitted, Known};
+use crate::units::{Load, Quantile};
+
+/// What counts as an edge: what was a minute before, so many times as large.
+pub(super) const RISES: f64 = 1.1;
+
+const MINUTE: TimeDelta = TimeDelta::minutes(1);
+
+/// `plan`, which speaks of one moment, or what the day says of the slot in which that lies, if it rises to more.
+pub(super) fn over(plan: Plan, model: &dyn Fitted, known: &Known<'_>, quantile: Quantile) -> Plan {
+    at_an_edge(&plan, model, known, quantile).unwrap_or(plan)
+}
+
+/// What the day says of the slot, where it rises to more than is planned.
+fn at_an_edge(plan: &Plan, model: &dyn Fitted, known: &Known<'_>, quantile: Quantile) -> Option<Plan> {
+    let step = known.settled.step();
+    let slot = step.slot_of(plan.peak_at);
+    let before = model.outline(step.slot_of(plan.peak_at - MINUTE))?;
+    if model.outline(slot)? <= RISES * before {
+        return None;
+    }
+    let day = model.forecast(known, slot..slot.next(), &[Quantile::MEDIAN, quantile, Quantile::UNLIKELY])?;
+    let row = day.rows().next().filter(|row| row.loads[1] > plan.peak.get())?;
+    let unlikely = plan.unlikely.map(|unlikely| Load::saturating(unlikely.get().max(row.loads[2])));
+    Some(Plan { unlikely, ..Plan::of_slot(&day, &row, quantile) })
+}
