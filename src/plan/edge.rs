@@ -1,4 +1,4 @@
-//! An edge: a bell, a launch or a batch, at which the day's forecast rises within a minute.
+//! An edge: a bell, a launch or a batch, at which the day's forecast rises within minutes.
 //!
 //! What is said of the next minutes is learned from four weeks of them. That makes twenty bells of one kind, of which a rare
 //! quantile cannot be read; and the days that a bell is like may be days without one, as a half day's are. The day's forecast
@@ -10,10 +10,10 @@ use super::Plan;
 use crate::forecast::{Fitted, Known};
 use crate::units::{Load, Quantile};
 
-/// What counts as an edge: what was a minute before, so many times as large.
-pub(super) const RISES: f64 = 1.1;
-
-const MINUTE: TimeDelta = TimeDelta::minutes(1);
+/// What counts as an edge: what was some minutes before, so many times as large. A tenth within one minute is what scatter looks
+/// like to the shape of the day, and a bell may take five to rise.
+pub(super) const RISES: f64 = 1.2;
+const WITHIN: TimeDelta = TimeDelta::minutes(3);
 
 /// `plan`, which speaks of one moment, or what the day says of the slot in which that lies, if it rises to more.
 pub(super) fn over(plan: Plan, model: &dyn Fitted, known: &Known<'_>, quantile: Quantile) -> Plan {
@@ -24,7 +24,7 @@ pub(super) fn over(plan: Plan, model: &dyn Fitted, known: &Known<'_>, quantile: 
 fn at_an_edge(plan: &Plan, model: &dyn Fitted, known: &Known<'_>, quantile: Quantile) -> Option<Plan> {
     let step = known.settled.step();
     let slot = step.slot_of(plan.peak_at);
-    let before = model.outline(step.slot_of(plan.peak_at - MINUTE))?;
+    let before = model.outline(step.slot_of(plan.peak_at - WITHIN))?;
     if model.outline(slot)? <= RISES * before {
         return None;
     }
