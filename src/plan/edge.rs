@@ -12,7 +12,7 @@ use crate::units::{Load, Quantile};
 
 /// What counts as an edge: what was some minutes before, so many times as large. A tenth within one minute is what scatter looks
 /// like to the shape of the day, and a bell may take five to rise.
-pub(super) const RISES: f64 = 1.2;
+const RISES: f64 = 1.2;
 const WITHIN: TimeDelta = TimeDelta::minutes(3);
 
 /// `plan`, which speaks of one moment, or what the day says of the slot in which that lies, if it rises to more.

@@ -4,7 +4,7 @@
 //! A pod asked for now is ready one lead time from now. What must be asked for is therefore what is needed then, read at
 //! the quantile that the operator's costs choose. Where the model knows the next minutes ([`Fitted::peak`]) they decide,
 //! for what comes before has been asked for already and the floor holds what is there; otherwise the most that any slot of
-//! the window needs. At an edge both do ([`edge`]). A later peak counts as far as the way up to it must begin now ([`Growth`]).
+//! the window needs. At an edge both do (`edge.rs`). A later peak counts as far as the way up to it must begin now ([`Growth`]).
 //!
 //! This module refuses to know what is running: that a need may not be met in time, or must not fall yet, is
 //! [`crate::guard`]'s to say.
