@@ -138,6 +138,8 @@ fn each_value_has_its_own_remedy() {
         ("{ source: main, query: up }", "[{ source: main }]"),
         ("query: up", "query: up, step: 1s, history: 100d"),
         ("query: up", "query: up, settleLag: 2h"),
+        ("query: up", "query: up, step: 45s"),
+        ("query: up", "query: up, step: 7m"),
         (
             "timezone: UTC",
             "timezone: UTC\n    exclude: [{ from: 2026-03-02T12:00:00Z, to: 2026-03-02T10:00:00Z, why: ' ' }]",
@@ -310,18 +312,28 @@ fn the_committed_schema_is_fresh() {
 
 /// A duration as a hurried human might write it.
 fn duration(least: u64, most: u64) -> impl Strategy<Value = String> {
-    (least..=most).prop_map(|seconds| match seconds {
+    (least..=most).prop_map(hurried)
+}
+
+fn hurried(seconds: u64) -> String {
+    match seconds {
         s if s % 3600 == 0 => format!("{}h", s / 3600),
         s if s % 60 == 0 => format!("{}min", s / 60),
         s => format!("{s}s"),
-    })
+    }
+}
+
+/// Every step that goes into a minute or a day.
+fn step() -> impl Strategy<Value = String> {
+    let whole = |seconds: &u64| if *seconds < 60 { 60 % seconds == 0 } else { 86_400 % seconds == 0 };
+    prop::sample::select((1..=86_400).filter(whole).map(hurried).collect::<Vec<_>>())
 }
 
 prop_compose! {
     fn legal_text()(
         name in "[a-z0-9-]{1,59}", query in "[ -~]{0,100}[!-~]", unit in "\\PC{0,20}", header in "[!-~]{0,20}",
         capacity in 1e-6..1e9, min in 0_u32..500, more in 1_u32..500, quantile in 0.5..=0.999,
-        lead in duration(1, 21_600), step in duration(1, 86_400), stale in duration(30, 86_400),
+        lead in duration(1, 21_600), step in step(), stale in duration(30, 86_400),
         zone in prop::sample::select(&chrono_tz::TZ_VARIANTS[..]), listed in any::<bool>(), active in any::<bool>(),
         file in "[ -~]{1,30}", retention in 1_u32..3000, archived in any::<bool>(),
         socket in any::<bool>(), mutual in any::<bool>(),

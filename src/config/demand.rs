@@ -183,7 +183,29 @@ fn label(raw: &raw::Demand, target: &str, path: &KeyPath, checker: &mut Checker<
 fn step(text: Option<&str>, path: &KeyPath, checker: &mut Checker<'_>) -> Option<Step> {
     let any = Duration::ZERO..=Duration::MAX;
     let duration = checker.duration(path, text, defaults::STEP.duration(), &any)?;
-    checker.accept(path, Step::try_new(duration))
+    let step = checker.accept(path, Step::try_new(duration))?;
+    if !tiles(step.seconds()) {
+        let near = |mut seconds: i64, by: i64| {
+            while !tiles(seconds) || seconds > 60 && seconds % 60 > 0 {
+                seconds += by;
+            }
+            duration::text(Duration::from_secs(seconds.unsigned_abs()))
+        };
+        let (shorter, longer) = (near(step.seconds(), -1), near(step.seconds(), 1));
+        let whole = if step < Step::MINUTE { "minute" } else { "day" };
+        let message = format!(
+            "{step} does not go into a {whole} a whole number of times, so no slot would be at the same time each day; \
+             use {shorter} or {longer}"
+        );
+        checker.complain(path, message);
+        return None;
+    }
+    Some(step)
+}
+
+/// Whether slots of so many seconds, from 1 to a day, fill a minute if they are shorter, and else a day.
+fn tiles(seconds: i64) -> bool {
+    if seconds < 60 { 60 % seconds == 0 } else { 86_400 % seconds == 0 }
 }
 
 /// The demands as the file would write them, with nothing left out: a single one with its capacity beside it, several with
