@@ -274,13 +274,12 @@ impl Nowcast {
             let first = from.div_euclid(step) + i64::from(from.rem_euclid(step) > 0);
             Slot(first)..Slot(until.div_euclid(step)).min(known.origin)
         };
-        let (ended, newest) = if let Some(live) = known.live {
-            (epoch_seconds(live.at) - AGE_SECONDS, live.load.get())
-        } else {
-            (0..LEADS[LEADS.len() - 1] * 60 / step)
-                .map(|back| known.origin.plus(-1 - back))
-                .find_map(|slot| known.settled.load(slot).map(|load| (end(slot), load)))?
-        };
+        let live = known.live.map(|live| (epoch_seconds(live.at) - AGE_SECONDS, live.load.get()));
+        let settled = (0..LEADS[LEADS.len() - 1] * 60 / step)
+            .map(|back| known.origin.plus(-1 - back))
+            .find_map(|slot| known.settled.load(slot).map(|load| (end(slot), load)));
+        // A live measurement is remembered when no newer one came; what has settled since then knows more.
+        let (ended, newest) = live.into_iter().chain(settled).max_by_key(|(ended, _)| *ended)?;
         let newest = Seen { load: newest, usual: self.usual.mean(ended - 60, ended)? };
         let seen = |from: i64, until: i64| {
             let (mut load, mut usual, mut count) = (0.0, 0.0, 0.0);
@@ -423,6 +422,30 @@ mod tests {
         assert!(said(&nowcast, &series, at("2026-06-10T12:00:15Z"), None).is_some());
         let cut = series.until(Step::MINUTE.slot_of(at("2026-06-10T11:40:30Z")));
         assert_eq!(said(&nowcast, &cut, at("2026-06-10T12:00:15Z"), None), None);
+    }
+
+    #[test]
+    fn a_live_measurement_that_is_older_than_what_has_settled_is_not_asked() {
+        let series = office();
+        let nowcast = fitted(&series, Step::MINUTE.slot_of(at("2026-06-10T00:00:30Z")));
+        let now = at("2026-06-10T12:00:15Z");
+        let said = |live: Option<(i64, f64)>| {
+            let known = Known {
+                settled: &series,
+                origin: Step::MINUTE.last_ended(now - chrono::TimeDelta::seconds(120)).next(),
+                live: live.map(|(ago, load)| Observation {
+                    at: now - chrono::TimeDelta::seconds(ago),
+                    load: Load::saturating(load),
+                }),
+            };
+            let mut loads = [Load::ZERO];
+            let until = now + chrono::TimeDelta::seconds(165);
+            nowcast.peak(&known, until, &[Quantile::P95], &mut loads).map(|_| loads[0].get().to_bits())
+        };
+        let without = said(None);
+        assert!(without.is_some());
+        assert_eq!(said(Some((600, 900.0))), without);
+        assert_ne!(said(Some((15, 900.0))), without);
     }
 
     #[test]
