@@ -1,7 +1,7 @@
 //! What a target costs in memory between fits: its history, its model and its published decisions.
 //!
-//! Resident memory of this process before and after holding 200 targets, by `/proc/self/status`. The peer is the same
-//! slots as bare `f64`, in the same run.
+//! Resident memory of this process before and after holding 200 targets, by `/proc/self/status`, each time at rest: what fits
+//! needed while they ran is no target's. The peer is the same slots as bare `f64`, in the same run.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -26,7 +26,11 @@ const DAYS: i64 = 56;
 /// What stays in memory between fits: `Demand::recent_span`.
 const KEPT_DAYS: usize = 3;
 
+/// What a fit has freed is given back to the system by the allocator's own thread, in ten seconds.
+const REST: Duration = Duration::from_secs(12);
+
 fn resident_kib() -> f64 {
+    std::thread::sleep(REST);
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line with the resident size");
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number of KiB")
