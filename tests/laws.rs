@@ -6,8 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use proptest::prelude::*;
-use tidetable::calendar::Almanac;
+use tidetable::calendar::{Almanac, Envelope, Event, Uplift};
 use tidetable::decision::{Decision, Evidence, Policy, State, decide};
 use tidetable::forecast::{Components, EventFloor, Fitted, Forecast, Known, Observation, forecaster};
 use tidetable::guard::{self, Mode, Rung};
@@ -262,10 +263,10 @@ proptest! {
     }
 }
 
-/// Five weeks at ten minutes with an office day, some holes and much noise.
-fn office(seed: u64) -> Series {
-    let step = Step::try_new(Duration::from_secs(600)).unwrap();
+/// Days of an office with some holes and much noise, up to now.
+fn office(seed: u64, step: Step, days: i64) -> Series {
     let end = step.last_ended(now()).next();
+    let in_day = step.slots_in(Duration::from_secs(86_400));
     let mut mixed = seed | 1;
     let mut random = move || {
         mixed ^= mixed << 13;
@@ -273,9 +274,9 @@ fn office(seed: u64) -> Series {
         mixed ^= mixed << 17;
         (mixed >> 11) as f64 / (1_u64 << 53) as f64
     };
-    let mut series = Series::empty(step, end.plus(-35 * 144));
-    for slot in (end.0 - 35 * 144..end.0).map(Slot) {
-        let hour = slot.0.rem_euclid(144) / 6;
+    let mut series = Series::empty(step, end.plus(-days * in_day));
+    for slot in (end.0 - days * in_day..end.0).map(Slot) {
+        let hour = slot.0.rem_euclid(in_day) * 24 / in_day;
         let usual = if (8..18).contains(&hour) { 900.0 } else { 60.0 };
         if random() < 0.02 {
             series.mask(slot);
@@ -286,37 +287,67 @@ fn office(seed: u64) -> Series {
     series
 }
 
+/// A launch that begins so many minutes from now.
+fn launch(minutes: i64) -> Event {
+    Event {
+        name: "launch".into(),
+        at: now() + TimeDelta::minutes(minutes),
+        envelope: Envelope {
+            lead: TimeDelta::zero(),
+            ramp: TimeDelta::minutes(5),
+            hold: TimeDelta::minutes(30),
+            decay: TimeDelta::minutes(60),
+        },
+        uplift: Some(Uplift::try_new(1.5, 3.0, 6.0).unwrap()),
+        peak: None,
+        owner: None,
+        ticket: None,
+        cancelled: false,
+        cut_short: None,
+    }
+}
+
+/// What is answered to a newest measurement that grows from nothing, or from one a second, on `settled`.
+fn never_fewer(settled: &Series, almanac: &Almanac, policy: Policy, zero: bool) -> Result<(), TestCaseError> {
+    let model = forecaster(almanac, &Arc::default()).fit(settled, settled.end()).unwrap();
+    let quantile = Quantile::try_new(policy.plan.quantile.get().max(0.5)).unwrap();
+    let policy = Policy { plan: plan::Options { quantile, ..policy.plan }, ..policy };
+    let answer = |load: f64| {
+        let live = Observation { at: now(), load: Load::saturating(load) };
+        let evidence = Evidence {
+            demand: &Arc::from("tx"),
+            capacity: LoadPerReplica::try_new(3.0).unwrap(),
+            settled,
+            provisional: None,
+            live: Some(live),
+            model: Some(model.as_ref()),
+        };
+        decide(&Arc::from("payments-api"), now(), &[evidence], &policy, &State::default()).0.guarded
+    };
+    let first = if zero { 0.0 } else { 1.0 };
+    let mut last = answer(first);
+    for k in 1..120 {
+        let next = answer(1.08_f64.powi(k) - 1.0 + first);
+        prop_assert!(next >= last, "{:?} after {:?} at {}", next, last, k);
+        last = next;
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]
     fn a_larger_newest_point_never_answers_fewer(seed in any::<u64>(), policy in any_policy(), zero in any::<bool>()) {
-        let settled = office(seed);
-        let model = forecaster(&Almanac::none(chrono_tz::America::New_York), &Arc::default()).fit(&settled, settled.end()).unwrap();
-        let policy = Policy {
-            plan: plan::Options {
-                quantile: Quantile::try_new(policy.plan.quantile.get().max(0.5)).unwrap(),
-                ..policy.plan
-            },
-            ..policy
-        };
-        let answer = |load: f64| {
-            let live = Observation { at: now(), load: Load::saturating(load) };
-            let evidence = Evidence {
-                demand: &Arc::from("tx"),
-                capacity: LoadPerReplica::try_new(3.0).unwrap(),
-                settled: &settled,
-                provisional: None,
-                live: Some(live),
-                model: Some(model.as_ref()),
-            };
-            decide(&Arc::from("payments-api"), now(), &[evidence], &policy, &State::default()).0.guarded
-        };
-        let first = if zero { 0.0 } else { 1.0 };
-        let mut last = answer(first);
-        for k in 1..120 {
-            let next = answer(1.08_f64.powi(k) - 1.0 + first);
-            prop_assert!(next >= last, "{next:?} after {last:?} at {k}");
-            last = next;
-        }
+        let settled = office(seed, Step::try_new(Duration::from_secs(600)).unwrap(), 35);
+        never_fewer(&settled, &Almanac::none(chrono_tz::America::New_York), policy, zero)?;
+    }
+
+    #[test]
+    fn nor_does_it_by_the_minute_with_a_nowcast_and_a_launch_to_come(
+        seed in any::<u64>(), policy in any_policy(), zero in any::<bool>(), minutes in prop::option::of(-60_i64..180),
+    ) {
+        let settled = office(seed, Step::MINUTE, 12);
+        let almanac = Almanac::none(chrono_tz::America::New_York).with_events(minutes.map(launch));
+        never_fewer(&settled, &almanac, policy, zero)?;
     }
 }
