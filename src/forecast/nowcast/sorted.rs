@@ -17,6 +17,21 @@ pub(super) type Scores = [f32; LEVELS.len()];
 const POOLS: usize = 1 << POOL_BITS;
 const POOL_BITS: u32 = 4;
 
+/// Pools that are asked together, a bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pools(u16);
+
+impl Pools {
+    /// Those of the first `count` that are `asked`.
+    pub(super) fn of(count: usize, asked: impl Fn(usize) -> bool) -> Self {
+        Self((0..count.min(POOLS)).filter(|pool| asked(*pool)).fold(0, |bits, pool| bits | 1 << pool))
+    }
+
+    fn hold(self, pool: usize) -> bool {
+        self.0 & 1 << pool != 0
+    }
+}
+
 /// A miss: its score in seven digits, its pool, and its weight in five, in order of the score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Scored(u64);
@@ -116,39 +131,46 @@ impl Sorted {
         Self { all, sums }
     }
 
-    /// How many there are in a pool.
-    pub(super) fn count(&self, pool: usize) -> usize {
-        self.sums[pool].count
+    /// How many there are in some pools.
+    pub(super) fn count(&self, pools: Pools) -> usize {
+        self.sum(pools).count
     }
 
-    /// What each pool says by itself.
-    pub(super) fn each(&self) -> [Scores; POOLS] {
-        let mut quantiles = self.sums.map(|sum| Quantiles::of(&sum));
+    fn sum(&self, pools: Pools) -> Sum {
+        let asked = self.sums.iter().enumerate().filter(|(pool, _)| pools.hold(*pool));
+        asked.fold(Sum::default(), |sum, (_, own)| sum.and(own))
+    }
+
+    /// What each of these says; all of them in one pass, and what is asked twice is worked out once.
+    pub(super) fn scores<const ASKED: usize>(&self, asked: [Pools; ASKED]) -> [Scores; ASKED] {
+        let mut distinct: Vec<(Pools, Quantiles)> = Vec::with_capacity(ASKED);
+        let places = asked.map(|pools| {
+            let place = distinct.iter().position(|(known, _)| *known == pools);
+            place.unwrap_or_else(|| {
+                distinct.push((pools, Quantiles::of(&self.sum(pools))));
+                distinct.len() - 1
+            })
+        });
         for scored in &self.all {
-            quantiles[scored.pool()].take(*scored);
+            let pool = scored.pool();
+            distinct
+                .iter_mut()
+                .filter(|(pools, _)| pools.hold(pool))
+                .for_each(|(_, quantiles)| quantiles.take(*scored));
         }
-        quantiles.map(Quantiles::scores)
-    }
-
-    /// What some pools say together; `None` where they have fewer scores than `enough`.
-    pub(super) fn together(&self, pools: impl Fn(usize) -> bool, enough: usize) -> Option<Scores> {
-        let asked = self.sums.iter().enumerate().filter(|(pool, _)| pools(*pool));
-        let sum = asked.fold(Sum::default(), |sum, (_, own)| sum.and(own));
-        if sum.count < enough {
-            return None;
-        }
-        let mut quantiles = Quantiles::of(&sum);
-        self.all.iter().filter(|scored| pools(scored.pool())).for_each(|scored| quantiles.take(*scored));
-        Some(quantiles.scores())
+        places.map(|place| distinct[place].1.scores())
     }
 }
 
 /// For each level the smallest score that has so much of the weight below it, the point to come counted as one of the
 /// newest; the largest where there are too few, 0 where there are none. With equal weights that is the ⌈τ(n+1)⌉-th of n
 /// (Tibshirani, Foygel Barber, Candès & Ramdas, at the `NeurIPS` of 2019).
+#[derive(Debug, Clone, Copy)]
 struct Quantiles {
     all: f64,
     below: f64,
+    /// What has to lie below for the next level to be reached.
+    next: f64,
     /// The levels that have been reached.
     reached: usize,
     /// Of those, and the largest score so far for the others.
@@ -160,16 +182,18 @@ impl Quantiles {
     fn of(sum: &Sum) -> Self {
         // A hair of slack, or a sum that should be equal would not be.
         let all = (sum.weight + sum.newest) * (1.0 - 1e-12);
-        Self { all, below: 0.0, reached: 0, scores: Scores::default(), largest: 0.0 }
+        let next = LEVELS[0] * all;
+        Self { all, below: 0.0, next, reached: 0, scores: Scores::default(), largest: 0.0 }
     }
 
     /// Takes in the next larger score.
     fn take(&mut self, scored: Scored) {
         self.below += scored.weight();
         self.largest = scored.score();
-        while self.reached < LEVELS.len() && self.below >= LEVELS[self.reached] * self.all {
+        while self.below >= self.next {
             self.scores[self.reached] = self.largest;
             self.reached += 1;
+            self.next = LEVELS.get(self.reached).map_or(f64::INFINITY, |level| level * self.all);
         }
     }
 
@@ -201,20 +225,20 @@ mod tests {
     fn the_quantile_of_a_pool_is_one_of_its_own_scores_and_that_of_all_is_one_of_all() {
         let sorted = Sorted::of((0..2000_u32).map(|k| (k as usize % 2, f64::from(k * 7919 % 2000), 1.0)));
         let median = LEVELS.iter().position(|level| level.total_cmp(&0.5).is_eq()).unwrap();
-        let [even, odd] = [0, 1].map(|pool| sorted.each()[pool]);
+        let [one, both] = [Pools::of(1, |_| true), Pools::of(POOLS, |_| true)];
+        let odd = Pools::of(2, |pool| pool == 1);
+        let [even, all, odd, again] = sorted.scores([one, both, odd, one]);
         assert!((even[median] - 1000.0).abs() < 3.0 && (odd[median] - 1001.0).abs() < 3.0);
-        let all = sorted.together(|_| true, 2000).unwrap();
         assert!((all[median] - 1000.0).abs() < 2.0 && (all[LEVELS.len() - 1] - 1998.0).abs() < 2.0);
-        assert_eq!(sorted.together(|pool| pool == 0, 1001), None);
+        assert!(again.iter().zip(even).all(|(again, even)| again.to_bits() == even.to_bits()));
+        assert_eq!([one, both].map(|pools| sorted.count(pools)), [1000, 2000]);
     }
 
     #[test]
     fn where_there_are_too_few_the_largest_speaks_and_without_any_nothing_does() {
         let sorted = Sorted::of([(3, 1.0, 1.0), (3, 2.0, 1.0)].into_iter());
-        let each = sorted.each();
-        assert!(
-            (each[3][0] - 1.0).abs() < 1e-6 && each[3][10..].iter().all(|score| (score - 2.0).abs() < 1e-6)
-        );
-        assert!(each[5].iter().all(|score| score.abs() < 1e-9));
+        let [third, fifth] = sorted.scores([3, 5].map(|asked| Pools::of(POOLS, |pool| pool == asked)));
+        assert!((third[0] - 1.0).abs() < 1e-6 && third[10..].iter().all(|score| (score - 2.0).abs() < 1e-6));
+        assert!(fifth.iter().all(|score| score.abs() < 1e-9));
     }
 }

@@ -5,10 +5,8 @@
 //! pooled with the day, a night of zeros makes the day look safe (coverage of 0.9 fell to 0.77 where nights are closed).
 //! Split conformal prediction after Vovk, Gammerman & Shafer (2005).
 
-use std::cell::OnceCell;
-
 use super::moment::Steepness;
-use super::sorted::{LEVELS, Scores, Sorted};
+use super::sorted::{LEVELS, Pools, Scores, Sorted};
 
 /// Each factor of ten in rareness beyond the last level adds this share of what the last level adds: too few scores are
 /// that rare for a quantile of their own.
@@ -36,9 +34,6 @@ pub(super) struct Miss {
     /// How much it counts: newer misses count more.
     pub(super) weight: f64,
 }
-
-/// What pools that are asked together say, worked out when it is asked for.
-type Once = OnceCell<Option<Scores>>;
 
 /// What tells a busy minute from an idle one, and busier ones from others: the same at each lead.
 #[derive(Debug, Clone, Copy)]
@@ -92,24 +87,22 @@ impl Spread {
             (regime * BUSYNESS + busyness(&borders, miss.point), score, miss.weight)
         });
         let sorted = Sorted::of(pooled);
-        let own = sorted.each();
-        // Most pools speak for themselves, so those of a whole regime or level are put together only where one does not.
-        let (of_regime, of_level, of_all) = <([Once; REGIMES], [Once; BUSYNESS], Once)>::default();
-        let scores: [[Scores; BUSYNESS]; REGIMES] = std::array::from_fn(|regime| {
-            std::array::from_fn(|level| {
-                let pool = regime * BUSYNESS + level;
-                if sorted.count(pool) >= ENOUGH {
-                    return own[pool];
-                }
-                let in_regime = || sorted.together(|pool| pool / BUSYNESS == regime, ENOUGH);
-                let in_level = || sorted.together(|pool| pool % BUSYNESS == level, ENOUGH);
-                let in_all = || sorted.together(|_| true, 0);
-                let speaks = of_regime[regime].get_or_init(in_regime);
-                let speaks = speaks.or_else(|| *of_level[level].get_or_init(in_level));
-                speaks.or_else(|| *of_all.get_or_init(in_all)).unwrap_or_default()
-            })
-        });
-        let counts = |regime: usize, level: usize| sorted.count(regime * BUSYNESS + level);
+        let asked = |of: &dyn Fn(usize) -> bool| Pools::of(REGIMES * BUSYNESS, of);
+        let speaks = |own: usize| {
+            [
+                asked(&|pool| pool == own),
+                asked(&|pool| pool / BUSYNESS == own / BUSYNESS),
+                asked(&|pool| pool % BUSYNESS == own % BUSYNESS),
+            ]
+            .into_iter()
+            .find(|pools| sorted.count(*pools) >= ENOUGH)
+            .unwrap_or_else(|| asked(&|_| true))
+        };
+        let scores = sorted.scores(std::array::from_fn::<_, { REGIMES * BUSYNESS }, _>(speaks));
+        let scores =
+            std::array::from_fn(|regime| std::array::from_fn(|level| scores[regime * BUSYNESS + level]));
+        let counts =
+            |regime: usize, level: usize| sorted.count(asked(&|pool| pool == regime * BUSYNESS + level));
         Self { floor, borders, scores: rising(scores, counts) }
     }
 
