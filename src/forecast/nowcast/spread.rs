@@ -22,6 +22,16 @@ const BUSYNESS: usize = 4;
 /// Where the parts of the busy minutes end, as shares of them.
 const BUSY_PARTS: [f64; 2] = [0.5, 0.85];
 
+/// Pools at a lead.
+const POOLS: usize = REGIMES * BUSYNESS;
+
+/// A quantile beyond which a pool has so many scores is half its own; the rest is that of all busy minutes. A pool of a thousand has
+/// one beyond its 0.999 quantile, by which no headroom can be told.
+const RARE: f64 = 5.0;
+
+/// From this level on: of less rare scores each pool has enough.
+const RARE_FROM: f64 = 0.97;
+
 /// A pool with fewer scores is not asked.
 const ENOUGH: usize = 150;
 
@@ -87,7 +97,7 @@ impl Spread {
             (regime * BUSYNESS + busyness(&borders, miss.point), score, miss.weight)
         });
         let sorted = Sorted::of(pooled);
-        let asked = |of: &dyn Fn(usize) -> bool| Pools::of(REGIMES * BUSYNESS, of);
+        let asked = |of: &dyn Fn(usize) -> bool| Pools::of(POOLS, of);
         let speaks = |own: usize| {
             [
                 asked(&|pool| pool == own),
@@ -98,11 +108,19 @@ impl Spread {
             .find(|pools| sorted.count(*pools) >= ENOUGH)
             .unwrap_or_else(|| asked(&|_| true))
         };
-        let scores = sorted.scores(std::array::from_fn::<_, { REGIMES * BUSYNESS }, _>(speaks));
-        let scores =
-            std::array::from_fn(|regime| std::array::from_fn(|level| scores[regime * BUSYNESS + level]));
+        let busy = asked(&|pool| pool % BUSYNESS > 0);
+        let [scores @ .., of_busy] = sorted.scores(std::array::from_fn::<_, { POOLS + 1 }, _>(|pool| {
+            if pool < POOLS { speaks(pool) } else { busy }
+        }));
         let counts =
             |regime: usize, level: usize| sorted.count(asked(&|pool| pool == regime * BUSYNESS + level));
+        let scores: [Scores; POOLS] = scores;
+        let scores = std::array::from_fn(|regime| {
+            std::array::from_fn(|level| {
+                let own = scores[regime * BUSYNESS + level];
+                if level == 0 { own } else { steadied(own, counts(regime, level), of_busy) }
+            })
+        });
         Self { floor, borders, scores: rising(scores, counts) }
     }
 
@@ -120,6 +138,20 @@ impl Spread {
         }
         reached.max(0.0)
     }
+}
+
+/// The scores of a busy pool, drawn towards those `of_busy` minutes of any kind the fewer lie beyond them.
+fn steadied(own: Scores, count: usize, of_busy: Scores) -> Scores {
+    let mut steadied = own;
+    for (at, level) in LEVELS.into_iter().enumerate().filter(|(_, level)| *level >= RARE_FROM) {
+        let beyond = count as f64 * (1.0 - level);
+        let [own, all] = [own, of_busy].map(|scores| f64::from(scores[at]));
+        #[expect(clippy::cast_possible_truncation, reason = "a mean of what were f32")]
+        let mean = ((own * beyond + all * RARE) / (beyond + RARE)) as f32;
+        // A rarer level is drawn farther, and must not end below one that is not.
+        steadied[at] = mean.max(steadied[at - 1]);
+    }
+    steadied
 }
 
 /// The same scores, so that none of a steeper regime is below one of a calmer: where they are the wrong way round, both become
@@ -217,6 +249,18 @@ mod tests {
         let reach = |level| spread.reach(99.0, CALM, level) - 99.0;
         assert!((reach(0.999) - 99.0).abs() < 0.1);
         assert!((reach(0.9999) - 132.0).abs() < 0.1 && (reach(0.99999) - 165.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn a_pool_with_few_rare_misses_hears_what_all_busy_minutes_have_missed_by() {
+        // A ramp that was met four hundred times, without a surprise, beside a day of four thousand minutes with some.
+        let ramp = (0..400).map(|k| miss(100.0, 100.0 + f64::from(k % 10), STEEP_RAMP));
+        let day = (0..4000).map(|k| miss(100.0, if k % 100 == 0 { 160.0 } else { 104.0 }, CALM));
+        let spread = spread(ramp.chain(day), 1.0);
+        let reach = |level: f64| spread.reach(100.0, STEEP_RAMP, level);
+        assert!((reach(0.95) - 109.0).abs() < 0.1, "{}: twenty lie beyond, and speak", reach(0.95));
+        assert!((140.0..160.0).contains(&reach(0.999)), "{}: less than one does", reach(0.999));
+        assert!((900..1000).map(|level| reach(f64::from(level) / 1000.0)).is_sorted());
     }
 
     #[test]
