@@ -45,8 +45,11 @@ pub struct Shortfall {
 }
 
 impl Shortfall {
-    /// The first shortfall of the next 48 h when `standing` replicas stand at `now`, `None` when there is none or the model
-    /// cannot speak. It ends where enough stand again.
+    /// The largest shortfall of the next 48 h when `standing` replicas stand at `now`, the first of several that are as large;
+    /// `None` when there is none or the model cannot speak. It ends where enough stand again.
+    ///
+    /// What comes before a single step of a climb that begins now is not looked at: nobody can act on it any more, and what
+    /// stands then is the guard's to see to.
     pub fn ahead(
         now: Timestamp,
         model: &dyn Fitted,
@@ -65,10 +68,13 @@ impl Shortfall {
         let forecast = model.forecast(known, slots, &[options.quantile])?;
         let mut reached = f64::from(standing.min(max).0);
         let mut climbed_until = now;
-        let mut found: Option<Self> = None;
+        let (mut worst, mut run): (Option<Self>, Option<Self>) = (None, None);
         for row in forecast.rows() {
             // Pods that serve when the slot begins were asked for one lead time before.
             let asked_by = step.start(row.slot) - options.lead_time;
+            if asked_by < now + SYNC {
+                continue;
+            }
             while climbed_until + SYNC <= asked_by && reached < f64::from(max.0) {
                 let next = options.growth.after(reached);
                 climbed_until = if next > reached { climbed_until + SYNC } else { asked_by };
@@ -77,27 +83,28 @@ impl Shortfall {
             let needed = Replicas::bearing(Load::saturating(row.loads[0]), capacity);
             let there = Replicas::whole_below(reached.min(f64::from(max.0)));
             let missing = Replicas(needed.0.saturating_sub(there.0));
-            let at = step.end(row.slot);
-            match &mut found {
-                None if missing > Replicas(0) => {
-                    let limit = if needed > max { Limit::Max } else { Limit::Time };
-                    found = Some(Self { from: step.start(row.slot), missing, worst_at: at, needed, limit });
-                }
-                Some(_) if missing == Replicas(0) => break,
-                Some(worst) if missing > worst.missing => {
-                    let limit = if needed > max { Limit::Max } else { Limit::Time };
-                    *worst = Self { from: worst.from, missing, worst_at: at, needed, limit };
-                }
-                _ => {}
+            if missing == Replicas(0) {
+                run = None;
+                continue;
             }
+            let limit = if needed > max { Limit::Max } else { Limit::Time };
+            let from = run.map_or(step.start(row.slot), |run| run.from);
+            let here = Self { from, missing, worst_at: step.end(row.slot), needed, limit };
+            let here = larger(run, here);
+            (worst, run) = (Some(larger(worst, here)), Some(here));
         }
-        found
+        worst
     }
 
     /// How long until it begins.
     pub fn notice(&self, now: Timestamp) -> Duration {
         (self.from - now).to_std().unwrap_or_default()
     }
+}
+
+/// The one with more missing; the former where as many are.
+fn larger(former: Option<Shortfall>, other: Shortfall) -> Shortfall {
+    former.filter(|former| former.missing >= other.missing).unwrap_or(other)
 }
 
 #[cfg(test)]
@@ -109,11 +116,18 @@ mod tests {
     use crate::time::{Step, from_epoch_seconds};
     use crate::units::Quantile;
 
-    /// Knows that a sale of `to` times 10 begins at `at` and lasts an hour.
+    /// Knows that a sale of `to` begins at `at` and lasts an hour, and what is usual.
     #[derive(Debug)]
     struct Sale {
+        usual: f64,
         at: i64,
         to: f64,
+    }
+
+    impl Sale {
+        fn over_ten(at: i64, to: f64) -> Self {
+            Self { usual: 10.0, at, to }
+        }
     }
 
     impl Fitted for Sale {
@@ -122,7 +136,7 @@ mod tests {
             let mut forecast = Forecast::new(step.start(known.origin), step, targets.start, levels.len());
             for slot in (targets.start.0..targets.end.0).map(Slot) {
                 let into = step.start(slot).timestamp() - self.at;
-                let load = if (0..3600).contains(&into) { self.to } else { 10.0 };
+                let load = if (0..3600).contains(&into) { self.to } else { self.usual };
                 forecast.push(levels.iter().map(|_| load), Components::default());
             }
             Some(forecast)
@@ -152,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_ten_fold_sale_at_four_pods_a_minute_begins_its_climb_in_time_and_is_climbed() {
-        let sale = Sale { at: NOW + 3600, to: 100.0 };
+        let sale = Sale::over_ten(NOW + 3600, 100.0);
         let mut standing = 10.0_f64;
         let mut begun = None;
         for sync in 0..240 {
@@ -183,9 +197,26 @@ mod tests {
             let said = found.map(|it| (it.from.timestamp() - NOW, it.missing.0, it.limit));
             assert_eq!(said, expected, "{sale:?}");
         };
-        check(Sale { at: NOW + 36_000, to: 100.0 }, 200, None);
-        check(Sale { at: NOW + 36_000, to: 100.0 }, 80, Some((36_000, 20, Limit::Max)));
+        check(Sale::over_ten(NOW + 36_000, 100.0), 200, None);
+        check(Sale::over_ten(NOW + 36_000, 100.0), 80, Some((36_000, 20, Limit::Max)));
         // Ten minutes: eight of them to ask in, which are 32 pods.
-        check(Sale { at: NOW + 600, to: 100.0 }, 200, Some((600, 58, Limit::Time)));
+        check(Sale::over_ten(NOW + 600, 100.0), 200, Some((600, 58, Limit::Time)));
+    }
+    #[test]
+    fn what_nobody_can_act_on_any_more_does_not_hide_a_launch_of_tomorrow() {
+        let check = |usual: f64, at: i64, to: f64, expected: Option<(i64, u32, Limit)>| {
+            let sale = Sale { usual, at: NOW + at, to };
+            let found = with_known(NOW, |now, known| {
+                Shortfall::ahead(now, &sale, known, one(), &options(), (Replicas(10), Replicas(80)))
+            });
+            let said = found.map(|it| (it.from.timestamp() - NOW, it.missing.0, it.limit));
+            assert_eq!(said, expected, "{sale:?}");
+        };
+        // On a rising morning the day's quantile is above what the present needs: no climb is too long for that.
+        check(11.0, -3600, 0.0, None);
+        check(11.0, 86_400, 200.0, Some((86_400, 120, Limit::Max)));
+        // And where the next minutes do come too soon, what is worse later is what is told.
+        check(20.0, 86_400, 200.0, Some((86_400, 120, Limit::Max)));
+        check(20.0, 86_400, 82.0, Some((180, 6, Limit::Time)));
     }
 }
