@@ -127,9 +127,15 @@ impl ScaleUp {
     }
 }
 
+/// So many come from nothing: no HPA scales a target without a pod, for KEDA starts the first one itself.
+const ACTIVATED: f64 = 1.0;
+
 impl Growth {
     /// The fewest replicas that must stand one [`SYNC`] before `replicas` do, not rounded and at least zero.
     pub fn before(&self, replicas: f64) -> f64 {
+        if replicas <= ACTIVATED {
+            return 0.0;
+        }
         let by_hpa = self.scale_up.before(replicas);
         let by_cluster = self
             .pods_per_minute
@@ -141,7 +147,7 @@ impl Growth {
     pub fn after(&self, replicas: f64) -> f64 {
         let by_cluster =
             self.pods_per_minute.map_or(f64::INFINITY, |pods| replicas + pods * SYNC.as_secs_f64() / 60.0);
-        self.scale_up.after(replicas).min(by_cluster).max(replicas)
+        self.scale_up.after(replicas).min(by_cluster).max(replicas).max(ACTIVATED)
     }
 
     /// As [`Growth::before`], but so many syncs before.
@@ -211,6 +217,19 @@ mod tests {
     #[test]
     fn a_cluster_that_starts_four_pods_a_minute_takes_a_quarter_of_an_hour_for_sixty() {
         check(&Growth { pods_per_minute: Some(4.0), ..DOUBLING }, 40, 100, 900);
+    }
+
+    #[test]
+    fn an_idle_target_is_woken_as_long_before_as_a_climb_from_one_takes() {
+        let tenfold = Growth::default();
+        assert_eq!(
+            [1, 2, 3, 20].map(|syncs| Replicas::whole(tenfold.long_before(50.0, syncs)).0),
+            [5, 1, 0, 0]
+        );
+        check(&tenfold, 0, 50, 45);
+        check(&policies(Select::Max, &[(Unit::Percent, 100, 15)]), 0, 50, 105);
+        // And who stands at nothing is not there for ever.
+        assert_eq!([0.0, 1.0].map(|standing| Replicas::whole(tenfold.after(standing)).0), [1, 10]);
     }
 
     #[test]
