@@ -126,7 +126,7 @@ pub struct Claim {
     pub reactive_need: Option<Replicas>,
     /// The plan, also while it is not followed. While measurements are stale it is read at a raised quantile.
     pub plan: Option<Plan>,
-    /// What a declared event needs within the lead time, if there is one.
+    /// What a declared event needs within the lead time, or for the climb to it, if there is one so near.
     pub event_need: Option<EventNeed>,
     /// A rise beyond what was expected, while it lasts.
     pub surge: Option<Surge>,
@@ -268,8 +268,9 @@ fn claim<'a>(
         Freshness::Stale => Quantile::try_new(raised).ok().and_then(plan_at),
     };
 
-    let event_need =
-        evidence.model.and_then(|model| plan::for_events(now, model, &known, capacity, &policy.plan));
+    let event_need = evidence
+        .model
+        .and_then(|model| plan::for_events(now, model, &known, capacity, &policy.plan, policy.guard.max));
 
     let said = plan.as_ref().and_then(|plan| Some((plan.peak_at, plan.unlikely?)));
     let ahead = policy.plan.lead_time + RENEWAL;

@@ -456,6 +456,26 @@ fn before_a_launch_pods_for_its_upper_bound_are_asked_for_in_shadow_too() {
 }
 
 #[test]
+fn where_replicas_climb_slowly_a_launch_is_climbed_to_long_before_it_in_shadow_too() {
+    for mode in [Mode::Shadow, Mode::Active] {
+        let (launch, mut policy) = launch(6.0, -20, mode);
+        policy.plan.growth.pods_per_minute = Some(4.0);
+        let decision = launch.decide(&policy, None);
+        let need = decision.claims[0].event_need.as_ref().unwrap();
+        // From where its pods must stand at four a minute: the window ends 2 min 45 s from now.
+        let minutes = (need.at - launch.now).as_seconds_f64() / 60.0 - 2.75;
+        let climbed = f64::from(need.needed.0) - 4.0 * minutes;
+        assert!((f64::from(need.replicas.0) - climbed).abs() <= 5.0, "{need:?}, {climbed} must stand");
+        assert!(need.replicas > decision.reactive_need().unwrap(), "{decision:?}");
+        assert!(decision.guarded.unwrap() >= need.replicas);
+        let floor = decision.applied.iter().find(|applied| applied.rule == Rule::EventFloor);
+        if mode == Mode::Shadow {
+            assert!(floor.unwrap().why.ends_with("has begun"), "{decision:?}");
+        }
+    }
+}
+
+#[test]
 fn what_a_launch_will_need_is_said_an_hour_before_and_counts_the_forecast_where_that_counts() {
     for mode in [Mode::Shadow, Mode::Active] {
         let (launch, policy) = launch(6.0, -60, mode);

@@ -326,8 +326,13 @@ async fn what_is_out_of_the_ordinary_is_shown_where_it_is_looked_for() {
         ready_by: at(3900),
     }]);
     let claim = &mut decision.claims[0];
-    claim.event_need =
-        Some(EventNeed { replicas: Replicas(30), name: "launch".into(), load: load(3600.0), at: at(120) });
+    claim.event_need = Some(EventNeed {
+        replicas: Replicas(30),
+        name: "launch".into(),
+        load: load(3600.0),
+        at: at(120),
+        needed: Replicas(36),
+    });
     claim.surge = Some(Surge { observed: load(3840.0), expected: load(3000.0), reaches: load(5000.0) });
     let plan = claim.plan.as_mut().unwrap();
     plan.climb = Some(Climb { at: at(3600), to: Replicas(90) });
@@ -349,7 +354,9 @@ async fn what_is_out_of_the_ordinary_is_shown_where_it_is_looked_for() {
     }]);
     assert_eq!(shown["eventsAhead"], ahead);
     let claimed = &shown["demands"][0];
-    let event = serde_json::json!({ "event": "launch", "at": "2026-11-27T09:02:00Z", "load": 3600.0, "replicas": 30 });
+    let event = serde_json::json!({
+        "event": "launch", "at": "2026-11-27T09:02:00Z", "load": 3600.0, "replicas": 30, "neededReplicas": 36,
+    });
     assert_eq!(claimed["eventNeed"], event);
     let surge = serde_json::json!({ "observedLoad": 3840.0, "expectedLoad": 3000.0, "reachesLoad": 5000.0 });
     assert_eq!(claimed["surge"], surge);

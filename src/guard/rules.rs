@@ -165,8 +165,11 @@ fn event_floor(situation: &Situation<'_>, trail: &mut Trail) {
         situation.demands.iter().filter_map(|standing| Some((standing, standing.event_need.as_ref()?)));
     let Some((standing, event)) = events.max_by_key(|(_, event)| event.replicas) else { return };
     trail.raise(Rule::EventFloor, event.replicas, || {
-        let EventNeed { name, load, at, .. } = event;
-        situation.because(standing, format_args!("{name} may bring {load} at {}", at.format("%H:%M:%SZ")))
+        let EventNeed { name, load, at, needed, replicas } = event;
+        let at = at.format("%H:%M:%SZ");
+        let climb =
+            if needed > replicas { format!(", and the climb to {needed} has begun") } else { String::new() };
+        situation.because(standing, format_args!("{name} may bring {load} at {at}{climb}"))
     });
 }
 
@@ -288,7 +291,13 @@ mod tests {
 
     fn needing(replicas: u32) -> EventNeed {
         let (load, at) = (Load::saturating(f64::from(replicas)), from_epoch_seconds(1_000_060));
-        EventNeed { replicas: Replicas(replicas), name: "launch".into(), load, at }
+        EventNeed {
+            replicas: Replicas(replicas),
+            name: "launch".into(),
+            load,
+            at,
+            needed: Replicas(replicas),
+        }
     }
 
     /// What the rules make of one moment of one demand.
@@ -404,6 +413,11 @@ mod tests {
         let rules: Vec<Rule> = ruling.applied.iter().map(|applied| applied.rule).collect();
         assert_eq!(rules, [Rule::Shadow, Rule::EventFloor]);
         assert_eq!(ruling.applied[1].why, "launch may bring 30.00 at 13:47:40Z");
+        let climbing = EventNeed { needed: Replicas(90), ..needing(30) };
+        let demands = [Standing { event_need: Some(climbing), ..standing(known) }];
+        let (ruling, _) = apply(&Situation { demands: &demands, ..situation }, &State::default());
+        let why = "launch may bring 30.00 at 13:47:40Z, and the climb to 90 has begun";
+        assert_eq!(ruling.applied[1].why, why);
     }
 
     #[test]

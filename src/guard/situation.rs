@@ -32,7 +32,7 @@ pub struct Standing<'a> {
     pub planned_raised: Option<Replicas>,
     /// What the forecast comes to there, where it knows the next minutes: whether it moves tells a flat load.
     pub outlook: Option<Outlook>,
-    /// What a declared event needs within the lead time, if there is one.
+    /// What a declared event needs within the lead time, or for the climb to it, if there is one so near.
     pub event_need: Option<EventNeed>,
     /// What a surge beyond all expectation will need, while there is one.
     pub surge: Option<Replicas>,

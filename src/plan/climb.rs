@@ -16,12 +16,12 @@
 //! it mostly speaks with more certainty than the day's forecast, which is read here; where not, [`super::edge`] knows.
 
 use super::growth::{Growth, SYNC};
-use crate::forecast::{Fitted, Forecast, Known};
-use crate::time::Timestamp;
+use crate::forecast::{Fitted, Known};
+use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
 /// No climb is begun longer before its peak, six hours: what takes longer is a matter of capacity, not of scaling.
-const LONGEST_CLIMB_SYNCS: u32 = 1440;
+pub(super) const LONGEST_CLIMB_SYNCS: u32 = 1440;
 
 /// A peak beyond the moment spoken of, the way to which begins now.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,28 +51,40 @@ impl Way<'_> {
         capacity: LoadPerReplica,
         quantile: Quantile,
     ) -> Option<(Replicas, Climb)> {
-        // What is so many steps away can be reached from what is planned, however much it is.
-        let reached = self.growth.syncs_to_climb(planned, self.max, LONGEST_CLIMB_SYNCS);
-        let last = reached.checked_sub(1).filter(|last| *last > 0)?;
         let step = known.settled.step();
-        let slots = step.slot_of(self.spoken_of)..step.slot_of(self.spoken_of + SYNC * last).next();
-        let later = model.forecast(known, slots, &[quantile])?;
-        self.down(&later, capacity).filter(|(replicas, _)| *replicas > planned)
+        let last = self.last_slot(planned, self.max, step)?;
+        let later = model.forecast(known, step.slot_of(self.spoken_of)..last.next(), &[quantile])?;
+        let needs = later
+            .rows()
+            .rev()
+            .map(|row| (row.slot, Replicas::bearing(Load::saturating(row.loads[0]), capacity)));
+        self.down(needs, step).filter(|(replicas, _)| *replicas > planned)
     }
 
-    /// Walks down from the last slot whose climb could have begun to the moment spoken of, one slot at a time.
-    fn down(&self, later: &Forecast, capacity: LoadPerReplica) -> Option<(Replicas, Climb)> {
-        let step = later.step();
+    /// The last slot to whose needs, up to `to` replicas, the way can have begun where `standing` are asked for anyway: what is
+    /// further away can be reached from those. `None` where the way is not even two steps long.
+    pub(super) fn last_slot(&self, standing: Replicas, to: Replicas, step: Step) -> Option<Slot> {
+        let reached = self.growth.syncs_to_climb(standing, to, LONGEST_CLIMB_SYNCS);
+        let last = reached.checked_sub(1).filter(|last| *last > 0)?;
+        Some(step.slot_of(self.spoken_of + SYNC * last))
+    }
+
+    /// Walks down from the last of `needs`, which comes first, to the moment spoken of, one slot at a time.
+    pub(super) fn down(
+        &self,
+        needs: impl Iterator<Item = (Slot, Replicas)>,
+        step: Step,
+    ) -> Option<(Replicas, Climb)> {
         let (mut needed, mut steps) = (0.0_f64, 0_u32);
         let mut top = None;
-        for row in later.rows().rev() {
-            let own = Replicas::bearing(Load::saturating(row.loads[0]), capacity).min(self.max);
-            let own_steps = self.steps_before(step.start(row.slot));
+        for (slot, own) in needs {
+            let own = own.min(self.max);
+            let own_steps = self.steps_before(step.start(slot));
             needed = self.growth.long_before(needed, steps.saturating_sub(own_steps));
             steps = own_steps;
             if f64::from(own.0) >= needed {
                 needed = f64::from(own.0);
-                top = Some(Climb { at: step.end(row.slot), to: own });
+                top = Some(Climb { at: step.end(slot), to: own });
             }
         }
         Some((Replicas::whole(self.growth.long_before(needed, steps)), top?))
@@ -96,9 +108,9 @@ mod tests {
 
     use super::super::{Options, Plan, ScaleUp, ScaleUpPolicy, Select, Unit, for_lead_time};
     use super::*;
-    use crate::forecast::{Components, Peak};
+    use crate::forecast::{Components, Forecast, Peak};
     use crate::series::Series;
-    use crate::time::{Slot, Step, from_epoch_seconds};
+    use crate::time::from_epoch_seconds;
 
     /// Knows to the second when the load changes from one to another, and what it means of the next minutes.
     #[derive(Debug, Clone, Copy)]

@@ -11,21 +11,21 @@
 
 mod climb;
 mod edge;
+mod event;
 mod growth;
 pub mod lead_time;
 mod prospect;
 mod shortfall;
 
-use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 use self::climb::Way;
-use crate::forecast::{Cause, Components, EventFloor, Fitted, Forecast, Known, Row};
-use crate::time::{Slot, Step, Timestamp};
+use crate::forecast::{Cause, Components, Fitted, Forecast, Known, Row};
+use crate::time::Timestamp;
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
 pub use climb::Climb;
+pub use event::{EventNeed, for_events};
 pub use growth::{Growth, SYNC, ScaleUp, ScaleUpPolicy, Select, Unit};
 pub use prospect::{Counts, Prospect};
 pub use shortfall::{Limit, Shortfall};
@@ -95,19 +95,6 @@ impl Plan {
             absurd: None,
         }
     }
-}
-
-/// What stands ready for a declared event, whether or not the forecast is trusted.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EventNeed {
-    /// The need.
-    pub replicas: Replicas,
-    /// The event.
-    pub name: Arc<str>,
-    /// The most that it may bring within the window.
-    pub load: Load,
-    /// When: the end of the slot.
-    pub at: Timestamp,
 }
 
 /// The plan at `now` for the window `(now, now + lead time + RENEWAL]`, read at `quantile`, with replicas that bear
@@ -183,23 +170,4 @@ fn whole_window(
     let forecast = model.forecast(known, first..last.next(), &[Quantile::MEDIAN, quantile])?;
     let row = forecast.rows().max_by(|a, b| a.loads[1].total_cmp(&b.loads[1]).then(b.slot.cmp(&a.slot)))?;
     Some(Plan::of_slot(&forecast, &row, quantile))
-}
-
-/// What the events of the same window need at `now`; `None` when there is none, or nothing is known to multiply.
-pub fn for_events(
-    now: Timestamp,
-    model: &dyn Fitted,
-    known: &Known<'_>,
-    capacity: LoadPerReplica,
-    options: &Options,
-) -> Option<EventNeed> {
-    let EventFloor { load, at, name } =
-        model.event_floor(known, window(now, known.settled.step(), options))?;
-    Some(EventNeed { replicas: Replicas::bearing(load, capacity), name, load, at })
-}
-
-/// The slots between now and the moment at which a pod asked for after the next decision is ready.
-fn window(now: Timestamp, step: Step, options: &Options) -> Range<Slot> {
-    let until = now + options.lead_time + RENEWAL;
-    step.last_ended(now).next()..step.slot_of(until).next()
 }

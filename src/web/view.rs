@@ -106,11 +106,13 @@ struct Climbing {
 
 /// What a declared event needs.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Declared<'a> {
     event: &'a str,
     at: Timestamp,
     load: f64,
     replicas: u32,
+    needed_replicas: u32,
 }
 
 /// What a declared event will need.
@@ -203,7 +205,13 @@ impl From<&Climb> for Climbing {
 
 impl<'a> From<&'a EventNeed> for Declared<'a> {
     fn from(need: &'a EventNeed) -> Self {
-        Self { event: &need.name, at: need.at, load: need.load.get(), replicas: need.replicas.0 }
+        Self {
+            event: &need.name,
+            at: need.at,
+            load: need.load.get(),
+            replicas: need.replicas.0,
+            needed_replicas: need.needed.0,
+        }
     }
 }
 
