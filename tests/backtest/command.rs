@@ -33,6 +33,33 @@ fn backtest(folder: &Path, flags: &str) -> Output {
         .unwrap()
 }
 
+/// The same for the target of a configuration, which says this of `growth`.
+fn configured(folder: &Path, growth: &str, flags: &str) -> (Output, Value) {
+    let config = format!(
+        "sources: {{ main: {{ prometheus: {{ url: 'http://127.0.0.1:9' }} }} }}
+targets:
+  payments-api:
+    scaledObject: payments/payments-api
+    demand: {{ source: main, query: 'sum(rate(payments_total[2m]))', step: 1m }}
+    capacity: {{ perReplica: 36000 }}
+    replicas: {{ min: 3, max: 200 }}
+    leadTime: 2m
+    timezone: America/New_York
+{growth}"
+    );
+    std::fs::write(folder.join("tidetable.yaml"), config).unwrap();
+    let line = "backtest --config tidetable.yaml --input load.csv --per 5m --quantiles 0.9 --utilizations 0.8 \
+                --from 2026-05-15T12:00:00Z --to 2026-05-15T15:00:00Z --output out.json";
+    let ended = Command::new(env!("CARGO_BIN_EXE_tidetable"))
+        .current_dir(folder)
+        .args(line.split_whitespace())
+        .args(flags.split('|').filter(|flag| !flag.is_empty()))
+        .output()
+        .unwrap();
+    let json = std::fs::read(folder.join("out.json")).unwrap_or_else(|_| panic!("{ended:?}"));
+    (ended, serde_json::from_slice(&json).unwrap())
+}
+
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("load.csv"), csv(15)).unwrap();
@@ -103,6 +130,34 @@ fn a_gate_exits_with_1_where_its_condition_holds_and_with_2_where_it_is_wrong() 
     assert_eq!(unpriced, Some(2));
     assert!(said.contains("give --price"), "{said}");
     assert_eq!(code("failed_shore > 1").0, Some(2));
+}
+
+#[test]
+fn the_cluster_grows_as_the_configuration_says_and_a_flag_that_says_otherwise_is_noted() {
+    let folder = folder();
+    let slow = "    growth: { podsPerMinute: 1, scaleUp: { policies: [{ type: Pods, value: 4, periodSeconds: 60 }] } }\n";
+    let run = |growth: &str, flags: &str| {
+        let (ended, json) = configured(folder.path(), growth, flags);
+        assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+        (String::from_utf8(ended.stdout).unwrap(), json["targets"][0].clone())
+    };
+    let late =
+        |target: &Value, policy: usize| target["policies"][policy]["late_pod_minutes"].as_f64().unwrap();
+    let said = |target: &Value| {
+        let settings = &target["settings"];
+        let keys = ["behavior", "pods_per_minute", "growth_as_planned"];
+        keys.map(|key| settings[key].clone())
+    };
+    let (_, free) = run("", "");
+    let (table, limited) = run(slow, "");
+    assert_eq!(said(&free), [Value::from("recommended"), Value::Null, Value::from(true)]);
+    assert_eq!(said(&limited), [Value::from("configured"), Value::from(1.0), Value::from(true)]);
+    assert!(!table.contains("cluster has another"), "{table}");
+    // A reactive HPA opens at half past nine with a pod a minute, as production would.
+    assert!(late(&limited, 1) > 1.5 * late(&free, 1), "{} against {}", late(&limited, 1), late(&free, 1));
+    let (table, otherwise) = run(slow, "--pods-per-minute|60|--behavior|recommended");
+    assert_eq!(said(&otherwise), [Value::from("recommended"), Value::from(60.0), Value::from(false)]);
+    assert!(table.contains("cluster has another, by --behavior or --pods-per-minute"), "{table}");
 }
 
 #[test]

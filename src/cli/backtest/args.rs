@@ -92,16 +92,16 @@ pub(super) struct Quick {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Cluster, the same for every policy")]
 pub(super) struct Cluster {
-    /// The HPA's behavior
-    #[arg(long, value_enum, default_value = "recommended")]
-    pub(super) behavior: BehaviorArg,
+    /// The HPA's behavior; the recommended one with the configuration's growth.scaleUp when left out
+    #[arg(long, value_enum)]
+    pub(super) behavior: Option<BehaviorArg>,
     /// The controller's tolerance, where the behavior says none
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     pub(super) tolerance: f64,
     /// A cpu trigger beside each policy's own metric, which keeps pods at this share of what they bear; none when left out
     #[arg(long, value_name = "SHARE", value_parser = positive)]
     pub(super) cpu_target: Option<f64>,
-    /// Pods that the cluster can start; no limit when left out
+    /// Pods that the cluster can start; the configuration's growth.podsPerMinute when left out, or no limit
     #[arg(long, value_name = "COUNT", value_parser = positive)]
     pub(super) pods_per_minute: Option<f64>,
     /// Spread of start-up times, as the sigma of their logarithm around a p95 of the lead time; all alike at 0

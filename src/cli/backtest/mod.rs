@@ -10,6 +10,7 @@
 //! and marked partial. The same input gives the same bytes: nothing of when or where it ran is in them.
 
 mod args;
+mod cluster;
 mod explain;
 mod html;
 mod input;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::args::{Args, BehaviorArg};
+use super::args::Args;
+use super::cluster::{self, conditions, growth_by_flags};
 use super::summary::Settings;
 use crate::calendar::Almanac;
 use crate::decision::Policy;
@@ -16,24 +17,20 @@ use crate::guard::{self, Mode, Tolerance};
 use crate::plan;
 use crate::series::Series;
 use crate::simulate::backtest::{Conditions, Course, Fit, Outcome, Setup, replay};
-use crate::simulate::hpa::Behavior;
-use crate::simulate::{FineLoad, StartUp, Within};
+use crate::simulate::{FineLoad, Within};
 use crate::time::{Step, Timestamp};
 use crate::units::{Load, LoadPerReplica, Replicas};
 
 /// Settings are chosen on at most this much of what lies before the comparison.
 const TRAINING: Duration = Duration::from_secs(28 * 86_400);
 
-/// A lognormal's 0.95 quantile lies this many sigmas above its median, in the logarithm.
-const P95_SIGMAS: f64 = 1.644_853_626_951_472_7;
-
 /// How a target is scaled and what is known of its demand, from a configuration or from flags.
 #[derive(Debug, Clone)]
 pub(super) struct Meant {
     pub(super) target: Arc<str>,
-    policy: Policy,
+    pub(super) policy: Policy,
     tolerance: Tolerance,
-    capacity: LoadPerReplica,
+    pub(super) capacity: LoadPerReplica,
     almanac: Almanac,
     exclude: Arc<[Exclusion]>,
     pub(super) step: Step,
@@ -71,7 +68,7 @@ impl Meant {
                 plan: plan::Options {
                     lead_time: quick.lead_time,
                     quantile: quick.quantile,
-                    growth: plan::Growth::default(),
+                    growth: growth_by_flags(&args.cluster),
                 },
                 guard: guard::Options {
                     stale_after: Duration::from_secs(180),
@@ -213,36 +210,6 @@ fn spans(args: &Args, target: &str, input: &Series) -> Result<(Range<Timestamp>,
     Ok(((from - TRAINING).max(first)..from, from..to))
 }
 
-fn conditions(args: &Args, meant: &Meant) -> Conditions {
-    let (cluster, policy) = (&args.cluster, &meant.policy);
-    let lead_time = policy.plan.lead_time;
-    let start_up = if cluster.start_up_sigma > 0.0 {
-        let sigma = cluster.start_up_sigma;
-        let median = lead_time.mul_f64((-P95_SIGMAS * sigma).exp());
-        StartUp::Lognormal { median, sigma, seed: args.seed }
-    } else {
-        StartUp::Fixed(lead_time)
-    };
-    Conditions {
-        capacity: meant.capacity,
-        min: policy.guard.min,
-        max: policy.guard.max,
-        start_up,
-        pods_per_minute: cluster.pods_per_minute,
-        behavior: match cluster.behavior {
-            BehaviorArg::Recommended => Some(Behavior::recommended()),
-            BehaviorArg::Defaults => Some(Behavior::default()),
-            BehaviorArg::None => None,
-        },
-        tolerance: cluster.tolerance,
-        cpu: cluster.cpu_target,
-        queue: cluster.queue,
-        load_per: cluster.per,
-        rate_window: Duration::from_secs(60),
-        age: cluster.scrape_delay,
-    }
-}
-
 /// Fits on the serving cadence: from the one that is in force when the comparison begins.
 fn fits(args: &Args, meant: &Meant, tested: &Range<Timestamp>) -> Vec<Fit> {
     let cadence = Cadence::of(&meant.target, meant.step).renewed_every(args.contest.refit);
@@ -268,10 +235,11 @@ fn settings(args: &Args, meant: &Meant, conditions: &Conditions) -> Settings {
         min: conditions.min.0,
         max: conditions.max.0,
         timezone: meant.almanac.timezone().name(),
-        behavior: args.cluster.behavior.name(),
+        behavior: cluster::behavior_name(&args.cluster, meant),
         tolerance: args.cluster.tolerance,
         cpu_target: args.cluster.cpu_target,
-        pods_per_minute: args.cluster.pods_per_minute,
+        pods_per_minute: conditions.pods_per_minute,
+        growth_as_planned: conditions.growth() == meant.policy.plan.growth,
         start_up_sigma: args.cluster.start_up_sigma,
         queue_seconds: args.cluster.queue.as_secs_f64(),
         load_per_seconds: args.cluster.per.as_secs_f64(),

@@ -83,6 +83,8 @@ pub(super) struct Settings {
     /// That of a `cpu` trigger beside each policy's metric.
     pub(super) cpu_target: Option<f64>,
     pub(super) pods_per_minute: Option<f64>,
+    /// Whether the plan counts on the growth that this cluster has.
+    pub(super) growth_as_planned: bool,
     pub(super) start_up_sigma: f64,
     pub(super) queue_seconds: f64,
     pub(super) load_per_seconds: f64,

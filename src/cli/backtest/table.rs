@@ -128,6 +128,12 @@ pub(super) fn notes(summary: &Summary) -> Vec<String> {
     if let Some(target) = settings.cpu_target {
         notes.push(format!("each policy beside a cpu trigger at {} %", percent(target)));
     }
+    if !settings.growth_as_planned {
+        notes.push(
+            "the plan counts on the configuration's growth; this cluster has another, by --behavior or --pods-per-minute"
+                .to_owned(),
+        );
+    }
     if summary.interpolated {
         notes.push(format!(
             "the input has a step of {} s: what load does within a step is interpolated, with each step's sum kept",

@@ -67,8 +67,28 @@ impl Conditions {
         Hpa::new(Spec { tolerance: self.tolerance, ..spec })
     }
 
-    /// How fast replicas can climb here.
-    pub fn growth(&self) -> Growth {
+    /// The HPA's rules where only its `scaleUp` was said: the rest is what we recommend, as `tidetable render` writes it.
+    pub fn behavior_of(scale_up: &ScaleUp) -> Option<Behavior> {
+        let ScaleUp::Policies { select, policies } = scale_up else { return None };
+        let policy = |policy: &ScaleUpPolicy| crate::simulate::hpa::Policy {
+            kind: match policy.unit {
+                Unit::Pods => PolicyKind::Pods,
+                Unit::Percent => PolicyKind::Percent,
+            },
+            amount: policy.amount,
+            period: policy.period,
+        };
+        let mut behavior = Behavior::recommended();
+        behavior.up.select = match select {
+            Select::Max => SelectPolicy::Max,
+            Select::Min => SelectPolicy::Min,
+        };
+        behavior.up.policies = policies.iter().map(policy).collect();
+        Some(behavior)
+    }
+
+    /// How such an HPA lets replicas climb, the other way round.
+    pub fn scale_up_of(behavior: Option<&Behavior>) -> ScaleUp {
         let policies = |behavior: &Behavior| {
             let policy = |policy: &crate::simulate::hpa::Policy| ScaleUpPolicy {
                 unit: match policy.kind {
@@ -81,7 +101,12 @@ impl Conditions {
             let select = if behavior.up.select == SelectPolicy::Min { Select::Min } else { Select::Max };
             ScaleUp::Policies { select, policies: behavior.up.policies.iter().map(policy).collect() }
         };
-        let scale_up = self.behavior.as_ref().map_or(ScaleUp::Doubling, policies);
+        behavior.map_or(ScaleUp::Doubling, policies)
+    }
+
+    /// How fast replicas can climb here.
+    pub fn growth(&self) -> Growth {
+        let scale_up = Self::scale_up_of(self.behavior.as_ref());
         Growth { scale_up, pods_per_minute: self.pods_per_minute }
     }
 }
@@ -229,4 +254,28 @@ impl Past<'_> {
 
 pub(super) fn every() -> i64 {
     i64::try_from(DECIDE_EVERY.as_secs()).unwrap_or(15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hpa_whose_scale_up_was_said_climbs_as_was_said_and_comes_down_as_recommended() {
+        let policy =
+            |unit, amount, seconds| ScaleUpPolicy { unit, amount, period: Duration::from_secs(seconds) };
+        let both = vec![policy(Unit::Pods, 4, 60), policy(Unit::Percent, 100, 15)];
+        for scale_up in [
+            ScaleUp::default(),
+            ScaleUp::Policies { select: Select::Min, policies: both.clone() },
+            ScaleUp::Policies { select: Select::Max, policies: both },
+            ScaleUp::Doubling,
+        ] {
+            let behavior = Conditions::behavior_of(&scale_up);
+            assert_eq!(Conditions::scale_up_of(behavior.as_ref()), scale_up);
+            let down = behavior.map_or_else(|| Behavior::recommended().down, |behavior| behavior.down);
+            assert_eq!(down, Behavior::recommended().down);
+        }
+        assert_eq!(Conditions::behavior_of(&ScaleUp::default()), Some(Behavior::recommended()));
+    }
 }

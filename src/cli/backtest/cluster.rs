@@ -1,0 +1,104 @@
+//! The cluster in which a target is replayed: the one its configuration is written for, unless a flag says otherwise.
+//!
+//! How fast replicas can climb is said once and meant twice, by the plan and by the cluster. A flag moves the cluster alone where there
+//! is a configuration: what it then costs to have planned for another is told, and noted.
+
+use std::time::Duration;
+
+use super::args::{Args, BehaviorArg, Cluster};
+use super::subject::Meant;
+use crate::plan::{Growth, ScaleUp};
+use crate::simulate::StartUp;
+use crate::simulate::backtest::Conditions;
+use crate::simulate::hpa::Behavior;
+
+/// A lognormal's 0.95 quantile lies this many sigmas above its median, in the logarithm.
+const P95_SIGMAS: f64 = 1.644_853_626_951_472_7;
+
+/// The cluster, the same for every policy.
+pub(super) fn conditions(args: &Args, meant: &Meant) -> Conditions {
+    let (cluster, policy) = (&args.cluster, &meant.policy);
+    let lead_time = policy.plan.lead_time;
+    let start_up = if cluster.start_up_sigma > 0.0 {
+        let sigma = cluster.start_up_sigma;
+        let median = lead_time.mul_f64((-P95_SIGMAS * sigma).exp());
+        StartUp::Lognormal { median, sigma, seed: args.seed }
+    } else {
+        StartUp::Fixed(lead_time)
+    };
+    let configured = || Conditions::behavior_of(&policy.plan.growth.scale_up);
+    Conditions {
+        capacity: meant.capacity,
+        min: policy.guard.min,
+        max: policy.guard.max,
+        start_up,
+        pods_per_minute: cluster.pods_per_minute.or(policy.plan.growth.pods_per_minute),
+        behavior: cluster.behavior.map_or_else(configured, behavior),
+        tolerance: cluster.tolerance,
+        cpu: cluster.cpu_target,
+        queue: cluster.queue,
+        load_per: cluster.per,
+        rate_window: Duration::from_secs(60),
+        age: cluster.scrape_delay,
+    }
+}
+
+/// How fast replicas can climb where no configuration says it: as the flags have the cluster.
+pub(super) fn growth_by_flags(cluster: &Cluster) -> Growth {
+    let behavior = behavior(cluster.behavior.unwrap_or(BehaviorArg::Recommended));
+    Growth { scale_up: Conditions::scale_up_of(behavior.as_ref()), pods_per_minute: cluster.pods_per_minute }
+}
+
+fn behavior(flag: BehaviorArg) -> Option<Behavior> {
+    match flag {
+        BehaviorArg::Recommended => Some(Behavior::recommended()),
+        BehaviorArg::Defaults => Some(Behavior::default()),
+        BehaviorArg::None => None,
+    }
+}
+
+/// What the HPA's behavior is called in reports.
+pub(super) fn behavior_name(cluster: &Cluster, meant: &Meant) -> &'static str {
+    match cluster.behavior {
+        Some(flag) => flag.name(),
+        None if meant.policy.plan.growth.scale_up == ScaleUp::default() => BehaviorArg::Recommended.name(),
+        None => "configured",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::plan::Unit;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn without_a_configuration_what_is_planned_with_is_what_the_flags_make_of_the_cluster() {
+        for flags in
+            ["", "--pods-per-minute 4", "--behavior none", "--behavior defaults --pods-per-minute 30"]
+        {
+            let line = format!("backtest --capacity 120 --input load.csv {flags}");
+            let args = Line::parse_from(line.split_whitespace()).args;
+            let meant = Meant::by_flags(&args).unwrap();
+            let conditions = conditions(&args, &meant);
+            assert_eq!(meant.policy.plan.growth, conditions.growth(), "{flags}");
+            assert_eq!(conditions.pods_per_minute, args.cluster.pods_per_minute);
+            let climbs = match (&conditions.growth().scale_up, args.cluster.behavior) {
+                (ScaleUp::Doubling, Some(BehaviorArg::None)) => true,
+                (ScaleUp::Policies { policies, .. }, Some(BehaviorArg::Defaults)) => {
+                    policies.iter().any(|policy| policy.unit == Unit::Pods && policy.amount == 4)
+                }
+                (other, None) => *other == ScaleUp::default(),
+                _ => false,
+            };
+            assert!(climbs, "{flags}: {conditions:?}");
+        }
+    }
+}
