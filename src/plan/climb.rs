@@ -15,6 +15,7 @@
 //! What a slot needs is never asked for as a whole here: by then a plan speaks of it, and where the newest measurement is known
 //! it mostly speaks with more certainty than the day's forecast, which is read here; where not, [`super::edge`] knows.
 
+use super::believable::Believable;
 use super::growth::{Growth, SYNC};
 use crate::forecast::{Fitted, Known};
 use crate::time::{Slot, Step, Timestamp};
@@ -32,6 +33,17 @@ pub struct Climb {
     pub to: Replicas,
 }
 
+/// A climb that has begun.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun {
+    /// What must be asked for already.
+    pub(super) replicas: Replicas,
+    /// For which peak.
+    pub(super) climb: Climb,
+    /// What the model said of that peak, where it was cut.
+    pub(super) absurd: Option<Load>,
+}
+
 /// The way up from the moment of which a plan speaks.
 pub(super) struct Way<'a> {
     pub(super) spoken_of: Timestamp,
@@ -41,24 +53,26 @@ pub(super) struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// What must be asked for already for the sake of a later peak, and that peak; `None` where that is no more than the
-    /// `planned` anyway, or where `model` does not reach.
+    /// What must be asked for already for the sake of a later peak, by as much of the forecast as is `believable`; `None` where that
+    /// is no more than the `planned` anyway, or where `model` does not reach.
     pub(super) fn begin(
         &self,
         planned: Replicas,
         model: &dyn Fitted,
         known: &Known<'_>,
+        believable: Believable,
         capacity: LoadPerReplica,
         quantile: Quantile,
-    ) -> Option<(Replicas, Climb)> {
+    ) -> Option<Begun> {
         let step = known.settled.step();
         let last = self.last_slot(planned, self.max, step)?;
         let later = model.forecast(known, step.slot_of(self.spoken_of)..last.next(), &[quantile])?;
-        let needs = later
-            .rows()
-            .rev()
-            .map(|row| (row.slot, Replicas::bearing(Load::saturating(row.loads[0]), capacity)));
-        self.down(needs, step).filter(|(replicas, _)| *replicas > planned)
+        let needs = |load: f64| Replicas::bearing(believable.load(load), capacity);
+        let walked = self.down(later.rows().rev().map(|row| (row.slot, needs(row.loads[0]))), step);
+        let (replicas, climb) = walked.filter(|(replicas, _)| *replicas > planned)?;
+        let peak = later.rows().find(|row| step.end(row.slot) == climb.at);
+        let absurd = peak.and_then(|row| believable.absurd(row.loads[0]));
+        Some(Begun { replicas, climb, absurd })
     }
 
     /// The last slot to whose needs, up to `to` replicas, the way can have begun where `standing` are asked for anyway: what is

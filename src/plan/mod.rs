@@ -9,6 +9,7 @@
 //! This module refuses to know what is running: that a need may not be met in time, or must not fall yet, is
 //! [`crate::guard`]'s to say.
 
+mod believable;
 mod climb;
 mod edge;
 mod event;
@@ -19,11 +20,13 @@ mod shortfall;
 
 use std::time::Duration;
 
+use self::believable::Believable;
 use self::climb::Way;
 use crate::forecast::{Cause, Components, Fitted, Forecast, Known, Row};
 use crate::time::Timestamp;
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
+pub use believable::ABSURD;
 pub use climb::Climb;
 pub use event::{EventNeed, for_events};
 pub use growth::{Growth, SYNC, ScaleUp, ScaleUpPolicy, Select, Unit};
@@ -45,10 +48,6 @@ pub struct Options {
 /// to be in force on every replica. The window is longer than the lead time by this, or the last seconds of a ramp
 /// would belong to nobody.
 pub const RENEWAL: Duration = Duration::from_secs(45);
-
-/// A forecast beyond this multiple of the most that was ever seen is a model gone wrong, not a plan. Ten-fold sales and
-/// launches have been seen; they are declared, and a declared uplift is not the forecast's.
-pub const ABSURD: f64 = 20.0;
 
 /// The replicas needed over the coming lead-time window, and the moment that decides it.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,7 +73,8 @@ pub struct Plan {
     pub cause: Option<Cause>,
     /// The later peak for whose sake more is asked for than the moment spoken of needs.
     pub climb: Option<Climb>,
-    /// What the model said, where that was beyond [`ABSURD`] times anything seen and was cut.
+    /// What the model said of the moment spoken of or of the later peak, where that was beyond [`ABSURD`] times anything seen and was
+    /// cut.
     pub absurd: Option<Load>,
 }
 
@@ -117,18 +117,16 @@ pub fn for_lead_time(
         Some(plan) => (plan.peak_at, edge::over(plan, model, known, quantile)),
         None => (until, whole_window(now, until, model, known, quantile)?),
     };
-    let seen =
-        model.most_seen().map(|seen| known.live.map_or(seen.get(), |live| live.load.get().max(seen.get())));
-    if let Some(most) = seen.map(|seen| seen * ABSURD).filter(|most| *most > 0.0 && plan.peak.get() > *most) {
-        plan.absurd = Some(plan.peak);
-        plan.peak = Load::saturating(most);
-        plan.median = Load::saturating(plan.median.get().min(most));
-    }
+    let believable = Believable::of(model, known);
+    plan.absurd = believable.absurd(plan.peak.get());
+    plan.peak = believable.load(plan.peak.get());
+    plan.median = believable.load(plan.median.get());
     plan.replicas = Replicas::bearing(plan.peak, capacity);
     let way = Way { spoken_of, growth: &options.growth, max };
-    if let Some((replicas, climb)) = way.begin(plan.replicas, model, known, capacity, quantile) {
-        plan.replicas = replicas;
-        plan.climb = Some(climb);
+    if let Some(begun) = way.begin(plan.replicas, model, known, believable, capacity, quantile) {
+        plan.replicas = begun.replicas;
+        plan.climb = Some(begun.climb);
+        plan.absurd = plan.absurd.or(begun.absurd);
     }
     Some(plan)
 }

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use super::Options;
+use super::believable::Believable;
 use crate::calendar::Window;
 use crate::forecast::{Fitted, HORIZON, Known};
 use crate::time::{Slot, Step, Timestamp};
-use crate::units::{Load, LoadPerReplica, Replicas};
+use crate::units::{LoadPerReplica, Replicas};
 
 /// What an event will need.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +45,7 @@ impl Prospect {
         counts: Counts,
     ) -> Vec<Self> {
         let step = known.settled.step();
+        let believable = Believable::of(model, known);
         let horizon = known.origin.plus(step.slots_in(HORIZON));
         let events = model.events(now, step.start(horizon));
         let reached = events.into_iter().filter(|event| event.full < step.start(horizon));
@@ -56,7 +58,7 @@ impl Prospect {
                 let most = forecast
                     .rows()
                     .max_by(|a, b| a.loads[0].total_cmp(&b.loads[0]).then(b.slot.cmp(&a.slot)))?;
-                Some((Load::saturating(most.loads[0]), most.slot))
+                Some((believable.load(most.loads[0]), most.slot))
             };
             let forecast = (counts == Counts::ForecastToo).then(forecast).flatten();
             let most = declared.into_iter().chain(forecast).max_by(|a, b| a.0.get().total_cmp(&b.0.get()));

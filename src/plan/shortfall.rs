@@ -5,10 +5,11 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::believable::Believable;
 use super::{Options, SYNC};
 use crate::forecast::{Fitted, HORIZON, Known};
 use crate::time::{Slot, Timestamp};
-use crate::units::{Load, LoadPerReplica, Replicas};
+use crate::units::{LoadPerReplica, Replicas};
 
 /// What keeps replicas from what is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,6 +67,7 @@ impl Shortfall {
             return None;
         }
         let forecast = model.forecast(known, slots, &[options.quantile])?;
+        let believable = Believable::of(model, known);
         let mut reached = f64::from(standing.min(max).0);
         let mut climbed_until = now;
         let (mut worst, mut run): (Option<Self>, Option<Self>) = (None, None);
@@ -80,7 +82,7 @@ impl Shortfall {
                 climbed_until = if next > reached { climbed_until + SYNC } else { asked_by };
                 reached = next;
             }
-            let needed = Replicas::bearing(Load::saturating(row.loads[0]), capacity);
+            let needed = Replicas::bearing(believable.load(row.loads[0]), capacity);
             let there = Replicas::whole_below(reached.min(f64::from(max.0)));
             let missing = Replicas(needed.0.saturating_sub(there.0));
             if missing == Replicas(0) {
