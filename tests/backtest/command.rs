@@ -128,7 +128,7 @@ fn a_gate_exits_with_1_where_its_condition_holds_and_with_2_where_it_is_wrong() 
     assert!(said.starts_with("tidetable: load fails: tidetable.replica_hours > 1 ("), "{said}");
     let (unpriced, said) = code("cost > 1");
     assert_eq!(unpriced, Some(2));
-    assert!(said.contains("give --price"), "{said}");
+    assert!(said.contains("tidetable.cost is not known without a price; give --price"), "{said}");
     assert_eq!(code("failed_shore > 1").0, Some(2));
 }
 

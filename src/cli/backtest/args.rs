@@ -188,3 +188,16 @@ fn sigma(text: &str) -> Result<f64, String> {
         _ => Err("a number from 0 to 2 is needed; 0.15 makes one pod in twenty take 30 % longer".into()),
     }
 }
+
+#[cfg(test)]
+impl Args {
+    /// The arguments of a command line without quotes.
+    pub(super) fn of_line(line: &str) -> Self {
+        #[derive(Debug, clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        <Line as clap::Parser>::parse_from(line.split_whitespace()).args
+    }
+}

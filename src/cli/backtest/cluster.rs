@@ -68,24 +68,15 @@ pub(super) fn behavior_name(cluster: &Cluster, meant: &Meant) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
     use crate::plan::Unit;
-
-    #[derive(Debug, clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
 
     #[test]
     fn without_a_configuration_what_is_planned_with_is_what_the_flags_make_of_the_cluster() {
         for flags in
             ["", "--pods-per-minute 4", "--behavior none", "--behavior defaults --pods-per-minute 30"]
         {
-            let line = format!("backtest --capacity 120 --input load.csv {flags}");
-            let args = Line::parse_from(line.split_whitespace()).args;
+            let args = Args::of_line(&format!("backtest --capacity 120 --input load.csv {flags}"));
             let meant = Meant::by_flags(&args).unwrap();
             let conditions = conditions(&args, &meant);
             assert_eq!(meant.policy.plan.growth, conditions.growth(), "{flags}");

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Targets are worked on side by side. SIGINT and SIGTERM end the work after the fits under way; what is done is written,
-//! and marked partial. The same input gives the same bytes: nothing of when or where it ran is in them.
+//! and marked partial; a gate that nothing has failed by then is not passed. The same input gives the same bytes: nothing of when or where it ran is in them.
 
 mod args;
 mod cluster;
@@ -61,6 +61,9 @@ fn work(args: &Args) -> anyhow::Result<ExitCode> {
     let [report, json] = outputs;
     let (report, json) = (report?, json?);
 
+    for condition in &args.fail_if {
+        condition.answerable(args.price).map_err(anyhow::Error::msg)?;
+    }
     let subjects = subjects(args, config.as_ref(), &runtime)?;
     let signalled = Arc::clone(&ended);
     runtime.spawn(async move {
@@ -86,11 +89,11 @@ fn work(args: &Args) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let written = read_on(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
     written.context("cannot write to standard output")?;
-    Ok(judge(args, &whole))
+    Ok(ExitCode::from(judge(args, &whole)))
 }
 
-/// Whether a condition of `--fail-if` holds.
-fn judge(args: &Args, whole: &Whole) -> ExitCode {
+/// The exit code: whether a condition of `--fail-if` holds, or could still have held where not all was replayed.
+fn judge(args: &Args, whole: &Whole) -> u8 {
     let mut failed = false;
     for summary in &whole.targets {
         for condition in &args.fail_if {
@@ -103,12 +106,21 @@ fn judge(args: &Args, whole: &Whole) -> ExitCode {
                 }
                 Err(error) => {
                     say(&format!("tidetable: {error:#}"));
-                    return ExitCode::from(WRONG_USAGE);
+                    return WRONG_USAGE;
                 }
             }
         }
     }
-    if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
+    if failed {
+        return FAILED;
+    }
+    if whole.partial && !args.fail_if.is_empty() {
+        say(
+            "tidetable: ended before its end, so no condition of --fail-if is answered; give it more time, or an earlier --to",
+        );
+        return WRONG_USAGE;
+    }
+    0
 }
 
 /// Each target with its load. Every error is one of the command line or its files.
@@ -180,4 +192,49 @@ fn cannot_write(path: &Path, cause: &std::io::Error) -> anyhow::Error {
     anyhow::anyhow!(
         "{path}: cannot be written ({cause}); check that its folder is there and may be written to"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::verdict::Condition;
+    use super::*;
+    use crate::series::Series;
+    use crate::time::{Step, Timestamp};
+    use crate::units::Load;
+
+    /// Two days of a flat load.
+    fn flat() -> Series {
+        let begin: Timestamp = "2026-03-02T00:00:00Z".parse().unwrap();
+        let first = Step::MINUTE.last_ended(begin).next();
+        let mut series = Series::empty(Step::MINUTE, first);
+        for slot in 0..2 * 1440 {
+            series.put(first.plus(slot), Load::saturating(1000.0));
+        }
+        series
+    }
+
+    /// The exit code of a run with these conditions that is ended after its first fit, or is not.
+    fn exit_code(conditions: &[&str], ended: bool) -> u8 {
+        let line = "backtest --capacity 120 --input load.csv --quantiles 0.9 --utilizations 0.8 --refit 1h --to 2026-03-03T04:00:00Z";
+        let mut args = Args::of_line(line);
+        args.fail_if = conditions.iter().map(|condition| Condition::parse(condition).unwrap()).collect();
+        let subject = Subject::new(&args, Meant::by_flags(&args).unwrap(), &flat()).unwrap();
+        let watch = |_| if ended { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let outcome = subject.replay(&args, &watch);
+        let whole = Whole::of(vec![Summary::of(&subject, &outcome)]);
+        assert_eq!(whole.partial, ended);
+        judge(&args, &whole)
+    }
+
+    #[test]
+    fn a_gate_is_not_passed_by_a_run_that_was_ended_before_its_end() {
+        assert_eq!(exit_code(&["failed_share > 0.5"], false), 0);
+        assert_eq!(exit_code(&["failed_share > 0.5"], true), WRONG_USAGE);
+        assert_eq!(
+            exit_code(&["failed_share > 0.5", "replica_hours > 0.1"], true),
+            FAILED,
+            "what holds, holds"
+        );
+        assert_eq!(exit_code(&[], true), 0, "nothing was asked");
+    }
 }

@@ -4,8 +4,8 @@
 //! [POLICY.]METRIC  >|>=|<|<=  NUMBER | [POLICY.]METRIC
 //! ```
 //!
-//! Without a policy, ours is meant. A metric that is not known is a wrong command line; one that a run did not give, such as
-//! a cost without a price, is too.
+//! Without a policy, ours is meant. A metric that is not known is a wrong command line; one that a run cannot give, such as
+//! a cost without a price, is too, and that is said before anything is replayed.
 
 use std::fmt;
 
@@ -41,6 +41,9 @@ enum Comparison {
     AtMost,
 }
 
+/// The number that no run gives by itself.
+const COST: &str = "cost";
+
 /// In an order in which no sign hides another.
 const COMPARISONS: [(&str, Comparison); 4] = [
     (">=", Comparison::AtLeast),
@@ -67,6 +70,21 @@ impl Condition {
             _ => Operand::Measure(Measure::parse(right)?),
         };
         Ok(Self { left: Measure::parse(left)?, comparison, right })
+    }
+
+    /// Whether a run that has such a `price` can give its numbers; the error says what is missing.
+    pub(super) fn answerable(&self, price: Option<f64>) -> Result<(), String> {
+        let right = match self.right {
+            Operand::Number(_) => None,
+            Operand::Measure(measure) => Some(measure),
+        };
+        let mut measures = std::iter::once(self.left).chain(right);
+        match measures.find(|measure| measure.metric == COST) {
+            Some(cost) if price.is_none() => {
+                Err(format!("{cost} is not known without a price; give --price"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether it holds, with the numbers on both sides.
@@ -109,10 +127,9 @@ impl Measure {
     }
 
     fn of(self, summary: &Summary) -> anyhow::Result<f64> {
-        summary.number(self.who, self.metric).ok_or_else(|| {
-            let why = if self.metric == "cost" { "; give --price" } else { "" };
-            anyhow::anyhow!("{self} was not measured in this run{why}")
-        })
+        summary
+            .number(self.who, self.metric)
+            .ok_or_else(|| anyhow::anyhow!("{self} was not measured in this run"))
     }
 }
 
