@@ -95,9 +95,9 @@ pub(super) struct Cluster {
     /// The HPA's behavior; the recommended one with the configuration's growth.scaleUp when left out
     #[arg(long, value_enum)]
     pub(super) behavior: Option<BehaviorArg>,
-    /// The controller's tolerance, where the behavior says none
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
-    pub(super) tolerance: f64,
+    /// The controller's tolerance, where the behavior says none; the configuration's hpaTolerance when left out, or 0.1
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(super) tolerance: Option<f64>,
     /// A cpu trigger beside each policy's own metric, which keeps pods at this share of what they bear; none when left out
     #[arg(long, value_name = "SHARE", value_parser = positive)]
     pub(super) cpu_target: Option<f64>,
@@ -179,6 +179,13 @@ fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
         _ => Err("a number above 0 is needed".into()),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if (0.0..1.0).contains(&number) => Ok(number),
+        _ => Err("a number from 0 to below 1 is needed; a controller without flags has 0.1".into()),
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::args::{Args, BehaviorArg, Cluster};
 use super::subject::Meant;
+use crate::guard::Tolerance;
+use crate::guard::tolerance::Mode;
 use crate::plan::{Growth, ScaleUp};
 use crate::simulate::StartUp;
 use crate::simulate::backtest::Conditions;
@@ -26,7 +28,13 @@ pub(super) fn conditions(args: &Args, meant: &Meant) -> Conditions {
     } else {
         StartUp::Fixed(lead_time)
     };
-    let configured = || Conditions::behavior_of(&policy.plan.growth.scale_up);
+    let configured = || {
+        let mut behavior = Conditions::behavior_of(&policy.plan.growth.scale_up)?;
+        if keeps_its_band(meant) {
+            (behavior.up.tolerance, behavior.down.tolerance) = (None, None);
+        }
+        Some(behavior)
+    };
     Conditions {
         capacity: meant.capacity,
         min: policy.guard.min,
@@ -34,7 +42,7 @@ pub(super) fn conditions(args: &Args, meant: &Meant) -> Conditions {
         start_up,
         pods_per_minute: cluster.pods_per_minute.or(policy.plan.growth.pods_per_minute),
         behavior: cluster.behavior.map_or_else(configured, behavior),
-        tolerance: cluster.tolerance,
+        tolerance: cluster.tolerance.unwrap_or(meant.tolerance.up),
         cpu: cluster.cpu_target,
         queue: cluster.queue,
         load_per: cluster.per,
@@ -49,6 +57,18 @@ pub(super) fn growth_by_flags(cluster: &Cluster) -> Growth {
     Growth { scale_up: Conditions::scale_up_of(behavior.as_ref()), pods_per_minute: cluster.pods_per_minute }
 }
 
+/// How answers are written where no configuration says it: for the HPA that the flags make, whatever its dead band.
+pub(super) fn tolerance_by_flags(cluster: &Cluster) -> Tolerance {
+    let usual = Tolerance::default();
+    let (up, down) = (cluster.tolerance.unwrap_or(usual.up), cluster.tolerance.unwrap_or(usual.down));
+    Tolerance { mode: Mode::Auto, up, down }
+}
+
+/// Whether the configuration is one for an HPA whose tolerance was not set to 0; `tidetable render` writes none then.
+fn keeps_its_band(meant: &Meant) -> bool {
+    matches!(meant.tolerance.mode, Mode::Deadband | Mode::Headroom)
+}
+
 fn behavior(flag: BehaviorArg) -> Option<Behavior> {
     match flag {
         BehaviorArg::Recommended => Some(Behavior::recommended()),
@@ -61,7 +81,9 @@ fn behavior(flag: BehaviorArg) -> Option<Behavior> {
 pub(super) fn behavior_name(cluster: &Cluster, meant: &Meant) -> &'static str {
     match cluster.behavior {
         Some(flag) => flag.name(),
-        None if meant.policy.plan.growth.scale_up == ScaleUp::default() => BehaviorArg::Recommended.name(),
+        None if meant.policy.plan.growth.scale_up == ScaleUp::default() && !keeps_its_band(meant) => {
+            BehaviorArg::Recommended.name()
+        }
         None => "configured",
     }
 }
@@ -69,7 +91,35 @@ pub(super) fn behavior_name(cluster: &Cluster, meant: &Meant) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::tolerance::Seen;
     use crate::plan::Unit;
+    use crate::units::Replicas;
+
+    #[test]
+    fn without_a_configuration_answers_are_written_for_the_dead_band_that_the_flags_leave() {
+        let answered = |flags: &str| {
+            let args = Args::of_line(&format!("backtest --capacity 120 --input load.csv {flags}"));
+            let meant = Meant::by_flags(&args).unwrap();
+            let conditions = conditions(&args, &meant);
+            let said =
+                |direction: fn(&Behavior) -> Option<f64>| conditions.behavior.as_ref().and_then(direction);
+            let seen = Seen {
+                current: Some(Replicas(20)),
+                up: said(|behavior| behavior.up.tolerance),
+                down: said(|behavior| behavior.down.tolerance),
+            };
+            assert!((conditions.tolerance - meant.tolerance.up).abs() < 1e-12, "{flags}");
+            meant.tolerance.answer(Replicas(22), Some(&seen)).milli
+        };
+        assert_eq!(answered(""), 22_000);
+        assert_eq!(
+            answered("--behavior none"),
+            22_001,
+            "22 is within a tenth of 20, and would be ignored for ever"
+        );
+        assert_eq!(answered("--behavior defaults --tolerance 0.2"), 24_001);
+        assert_eq!(answered("--behavior none --tolerance 0"), 22_000);
+    }
 
     #[test]
     fn without_a_configuration_what_is_planned_with_is_what_the_flags_make_of_the_cluster() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::args::Args;
-use super::cluster::{self, conditions, growth_by_flags};
+use super::cluster::{self, conditions, growth_by_flags, tolerance_by_flags};
 use super::summary::Settings;
 use crate::calendar::Almanac;
 use crate::decision::Policy;
@@ -29,7 +29,7 @@ const TRAINING: Duration = Duration::from_secs(28 * 86_400);
 pub(super) struct Meant {
     pub(super) target: Arc<str>,
     pub(super) policy: Policy,
-    tolerance: Tolerance,
+    pub(super) tolerance: Tolerance,
     pub(super) capacity: LoadPerReplica,
     almanac: Almanac,
     exclude: Arc<[Exclusion]>,
@@ -75,7 +75,7 @@ impl Meant {
                     ..guard::Options::active(Replicas(quick.min), Replicas(quick.max.max(quick.min)))
                 },
             },
-            tolerance: Tolerance::default(),
+            tolerance: tolerance_by_flags(&args.cluster),
             capacity,
             almanac: Almanac::none(quick.timezone),
             exclude: Arc::default(),
@@ -236,7 +236,7 @@ fn settings(args: &Args, meant: &Meant, conditions: &Conditions) -> Settings {
         max: conditions.max.0,
         timezone: meant.almanac.timezone().name(),
         behavior: cluster::behavior_name(&args.cluster, meant),
-        tolerance: args.cluster.tolerance,
+        tolerance: conditions.tolerance,
         cpu_target: args.cluster.cpu_target,
         pods_per_minute: conditions.pods_per_minute,
         growth_as_planned: conditions.growth() == meant.policy.plan.growth,

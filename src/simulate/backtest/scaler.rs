@@ -5,6 +5,8 @@ use chrono_tz::Tz;
 use super::accuracy::Foreseen;
 use super::course::{Course, Past};
 use crate::decision::Decision;
+use crate::guard::Tolerance;
+use crate::guard::tolerance::Mode;
 use crate::plan::Growth;
 use crate::simulate::foresight;
 use crate::simulate::hpa::{Metric, Reading};
@@ -149,10 +151,11 @@ impl Scaler for Cron {
     }
 }
 
-/// Somebody who knows the whole course.
+/// Somebody who knows the whole course, and the HPA's dead band.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Foresight {
     answers: Vec<Replicas>,
+    tolerance: Tolerance,
 }
 
 impl Foresight {
@@ -165,7 +168,9 @@ impl Foresight {
                 last
             })
             .collect();
-        Self { answers: foresight::answers(&needs, lead_time, growth) }
+        let controllers = course.conditions().tolerance;
+        let tolerance = Tolerance { mode: Mode::Auto, up: controllers, down: controllers };
+        Self { answers: foresight::answers(&needs, lead_time, growth), tolerance }
     }
 }
 
@@ -175,10 +180,57 @@ impl Scaler for Foresight {
     }
 
     fn reading(&mut self, past: &Past<'_>) -> Reading {
-        self.answers.get(past.sync).map_or(Reading::Failed, |replicas| Reading::Value(f64::from(replicas.0)))
+        self.answers.get(past.sync).map_or(Reading::Failed, |replicas| {
+            Reading::Value(self.tolerance.answer(*replicas, Some(&past.hpa())).get())
+        })
     }
 }
 
 fn usize_of(place: i64) -> usize {
     usize::try_from(place).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::series::Series;
+    use crate::simulate::backtest::{Conditions, Keep, Run};
+    use crate::simulate::{FineLoad, StartUp, Within};
+    use crate::time::{Slot, Step, from_epoch_seconds};
+
+    #[test]
+    fn foresight_is_not_late_under_a_dead_band_either() {
+        // Two hours at 20 replicas, and then at 22, which is within a tenth of them.
+        let first = Step::MINUTE.last_ended(from_epoch_seconds(1_000_000_020)).next();
+        let mut recorded = Series::empty(Step::MINUTE, first);
+        for slot in (first.0..first.0 + 240).map(Slot) {
+            let replicas = if slot.since(first) < 120 { 20.0 } else { 22.0 };
+            recorded.put(slot, Load::saturating(replicas));
+        }
+        let load = FineLoad::of(&recorded, Within::Wandering { seed: 7 });
+        let lead_time = Duration::from_secs(120);
+        for behavior in [None, Some(crate::simulate::hpa::Behavior::recommended())] {
+            let conditions = Conditions {
+                capacity: LoadPerReplica::try_new(1.0).unwrap(),
+                min: Replicas(1),
+                max: Replicas(200),
+                start_up: StartUp::Fixed(lead_time),
+                pods_per_minute: None,
+                behavior,
+                tolerance: 0.1,
+                cpu: None,
+                queue: Duration::from_secs(5),
+                load_per: Duration::from_secs(1),
+                rate_window: Duration::from_secs(60),
+                age: Duration::from_secs(30),
+            };
+            let span = Step::MINUTE.start(first.plus(10))..Step::MINUTE.start(first.plus(240));
+            let course = Course::over(span, &load, &conditions);
+            let foresight = Foresight::of(&course, lead_time, &conditions.growth());
+            let run = Run::new(foresight, &course, Keep::Score, lead_time).to_the_end(&course);
+            assert!(run.score.tally.late_pod_minutes.abs() < 1e-9, "{:?}", run.score);
+        }
+    }
 }
