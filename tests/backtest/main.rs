@@ -7,3 +7,4 @@ mod fixture;
 mod fortnight;
 mod golden;
 mod honest;
+mod source;

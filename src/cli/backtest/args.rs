@@ -36,7 +36,8 @@ pub(crate) struct Args {
     /// Spacing of the input, where its rows do not tell
     #[arg(long, value_name = "DURATION", value_parser = step)]
     pub(super) input_step: Option<Step>,
-    /// From where on policies are compared; what lies before trains them. After the first half, or 28 days, when left out
+    /// From where on policies are compared; what lies before trains them. After the first half, or 28 days, when left out; of a source
+    /// at most the last 28 days
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     pub(super) from: Option<Timestamp>,
     /// Where the comparison ends; with the input when left out

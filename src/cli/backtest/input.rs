@@ -13,9 +13,21 @@ use crate::config::Config;
 use crate::engine::{self, Archive as _, Clock, Day, Demand, MetricSource, Target};
 use crate::series::Series;
 use crate::source::recorded::{self, ReadOptions};
+use crate::time::Timestamp;
 
-/// How much is compared where neither `--from` nor a file says it.
+/// How much is compared at most of what a source has, where `--from` does not say it.
 const COMPARED: Duration = Duration::from_secs(28 * 86_400);
+
+/// What was recorded.
+#[derive(Debug)]
+pub(super) struct Recording {
+    /// The load.
+    pub(super) series: Series,
+    /// Before which the comparison need not begin where `--from` does not say it: more was read to learn from.
+    pub(super) compared_from: Option<Timestamp>,
+    /// Why it may not be all of it, in the words of whoever has it; none where nobody doubts it.
+    pub(super) doubts: Vec<String>,
+}
 
 /// The file that a target's load is in, if it is in one. The error is a wrong command line.
 pub(super) fn file_of(args: &Args, target: &str, alone: bool) -> Result<Option<PathBuf>, String> {
@@ -29,9 +41,10 @@ pub(super) fn file_of(args: &Args, target: &str, alone: bool) -> Result<Option<P
 }
 
 /// Reads a file.
-pub(super) fn from_file(args: &Args, file: &Path) -> anyhow::Result<Series> {
+pub(super) fn from_file(args: &Args, file: &Path) -> anyhow::Result<Recording> {
     let options = ReadOptions { stamp: args.stamp.into(), raw_step: args.input_step };
-    Ok(recorded::read_series(file, &options)?.series)
+    let series = recorded::read_series(file, &options)?.series;
+    Ok(Recording { series, compared_from: None, doubts: Vec::new() })
 }
 
 /// Reads what the archive has, and the rest from the metrics source.
@@ -39,15 +52,18 @@ pub(super) async fn from_source(
     args: &Args,
     config: &Config,
     (target, demand): (&Target, &Demand),
-) -> anyhow::Result<Series> {
+) -> anyhow::Result<Recording> {
     let step = demand.step;
     let to = args.to.unwrap_or_else(|| WallClock.now() - demand.settle_lag);
-    let from = args.from.unwrap_or(to - COMPARED) - demand.history;
+    let compared_from = args.from.unwrap_or(to - COMPARED);
+    let from = compared_from - demand.history;
     let (from, until) = (step.last_ended(from).next(), step.last_ended(to).next());
-    let mut samples = Vec::new();
+    let (mut samples, mut doubts) = (Vec::new(), Vec::new());
     if let Some(archive) = wiring::archive(config)? {
         let recalled = archive.recall(target, demand, from, until).await;
-        samples = recalled.context("the archive cannot be read")?.samples;
+        let recalled = recalled.context("the archive cannot be read")?;
+        samples = recalled.samples;
+        doubts.extend(recalled.passed_over.into_iter().map(|why| format!("the archive: {why}")));
     }
     let archived: BTreeSet<Day> =
         samples.iter().map(|sample| Day::of(step, step.slot_of(sample.at))).collect();
@@ -57,6 +73,8 @@ pub(super) async fn from_source(
             format!("the load of {} could not be read; or give a file (--input)", target.name)
         })?;
         samples.extend(read.measured);
+        let doubt = read.degraded.map(|why| format!("the source: {why}"));
+        doubts.extend(doubt.filter(|doubt| !doubts.contains(doubt)));
     }
     let series = engine::series(step, from..until, &samples);
     if series.measured_count() == 0 {
@@ -65,7 +83,7 @@ pub(super) async fn from_source(
             target.name
         );
     }
-    Ok(trimmed(series))
+    Ok(Recording { series: trimmed(series), compared_from: Some(compared_from), doubts })
 }
 
 /// Without the holes before the first measured slot: the source has simply not been there for longer.

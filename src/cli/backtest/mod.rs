@@ -129,15 +129,13 @@ fn subjects(
     config: Option<&Config>,
     runtime: &tokio::runtime::Runtime,
 ) -> anyhow::Result<Vec<Subject>> {
-    let subject = |meant: Meant, input: &crate::series::Series| {
-        Subject::new(args, meant, input).map_err(anyhow::Error::msg)
-    };
+    let subject = |meant: Meant, input| Subject::new(args, meant, input).map_err(anyhow::Error::msg);
     let Some(config) = config else {
         anyhow::ensure!(args.targets.is_empty(), "--target names one of a configuration; give --config");
         let meant = Meant::by_flags(args).context("give --config, or --capacity and --input")?;
         let file = input::file_of(args, &meant.target, true).map_err(anyhow::Error::msg)?;
         let file = file.context("--capacity needs --input FILE")?;
-        return Ok(vec![subject(meant, &input::from_file(args, &file)?)?]);
+        return Ok(vec![subject(meant, input::from_file(args, &file)?)?]);
     };
     let targets = named(args, config)?;
     let alone = targets.len() == 1;
@@ -146,11 +144,11 @@ fn subjects(
         .map(|target| {
             let demand = demand::named(target, args.demand.as_deref()).map_err(anyhow::Error::msg)?;
             let file = input::file_of(args, &target.name, alone).map_err(anyhow::Error::msg)?;
-            let series = match file {
+            let load = match file {
                 Some(file) => input::from_file(args, &file)?,
                 None => runtime.block_on(input::from_source(args, config, (target, demand)))?,
             };
-            subject(Meant::of(target, demand), &series)
+            subject(Meant::of(target, demand), load)
         })
         .collect()
 }
@@ -200,17 +198,17 @@ mod tests {
     use super::*;
     use crate::series::Series;
     use crate::time::{Step, Timestamp};
-    use crate::units::Load;
+    use crate::units;
 
     /// Two days of a flat load.
-    fn flat() -> Series {
+    fn flat() -> input::Recording {
         let begin: Timestamp = "2026-03-02T00:00:00Z".parse().unwrap();
         let first = Step::MINUTE.last_ended(begin).next();
         let mut series = Series::empty(Step::MINUTE, first);
         for slot in 0..2 * 1440 {
-            series.put(first.plus(slot), Load::saturating(1000.0));
+            series.put(first.plus(slot), units::Load::saturating(1000.0));
         }
-        series
+        input::Recording { series, compared_from: None, doubts: Vec::new() }
     }
 
     /// The exit code of a run with these conditions that is ended after its first fit, or is not.
@@ -218,7 +216,7 @@ mod tests {
         let line = "backtest --capacity 120 --input load.csv --quantiles 0.9 --utilizations 0.8 --refit 1h --to 2026-03-03T04:00:00Z";
         let mut args = Args::of_line(line);
         args.fail_if = conditions.iter().map(|condition| Condition::parse(condition).unwrap()).collect();
-        let subject = Subject::new(&args, Meant::by_flags(&args).unwrap(), &flat()).unwrap();
+        let subject = Subject::new(&args, Meant::by_flags(&args).unwrap(), flat()).unwrap();
         let watch = |_| if ended { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let outcome = subject.replay(&args, &watch);
         let whole = Whole::of(vec![Summary::of(&subject, &outcome)]);

@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 
 use super::args::Args;
 use super::cluster::{self, conditions, growth_by_flags, tolerance_by_flags};
+use super::input;
 use super::summary::Settings;
 use crate::calendar::Almanac;
 use crate::decision::Policy;
@@ -93,6 +94,8 @@ impl Meant {
 pub(super) struct Subject {
     pub(super) target: Arc<str>,
     pub(super) input_step: Step,
+    /// Why the input may not be all that there was.
+    pub(super) doubts: Vec<String>,
     /// On the target's grid.
     pub(super) recorded: Series,
     pub(super) training: Range<Timestamp>,
@@ -108,10 +111,11 @@ pub(super) struct Subject {
 
 impl Subject {
     /// Puts it together, or says why it cannot be.
-    pub(super) fn new(args: &Args, meant: Meant, input: &Series) -> Result<Self, String> {
-        let load = FineLoad::of(input, Within::Wandering { seed: args.seed });
-        let recorded = on_grid(input, &load, meant.step);
-        let (training, tested) = spans(args, &meant.target, input)?;
+    pub(super) fn new(args: &Args, meant: Meant, input: input::Recording) -> Result<Self, String> {
+        let input::Recording { series: input, compared_from, doubts } = input;
+        let (training, tested) = spans(args, &meant.target, &input, compared_from)?;
+        let load = FineLoad::of(&input, Within::Wandering { seed: args.seed });
+        let recorded = on_grid(&input, &load, meant.step);
         let conditions = conditions(args, &meant);
         let fits = fits(args, &meant, &tested);
         let mut meant = meant;
@@ -123,6 +127,7 @@ impl Subject {
             unit: meant.unit.clone(),
             zone: meant.almanac.timezone(),
             input_step: input.step(),
+            doubts,
             recorded,
             training,
             tested,
@@ -195,13 +200,24 @@ fn on_grid(input: &Series, load: &FineLoad, step: Step) -> Series {
     recorded
 }
 
-/// Where settings are chosen, and where policies are compared.
-fn spans(args: &Args, target: &str, input: &Series) -> Result<(Range<Timestamp>, Range<Timestamp>), String> {
+/// Where settings are chosen, and where policies are compared: not before `compared_from`, unless it is said.
+fn spans(
+    args: &Args,
+    target: &str,
+    input: &Series,
+    compared_from: Option<Timestamp>,
+) -> Result<(Range<Timestamp>, Range<Timestamp>), String> {
     let (first, end) = (input.step().start(input.first()), input.step().start(input.end()));
     let half = (end - first) / 2;
     let by_default = first + half.min(chrono::TimeDelta::seconds(TRAINING.as_secs().cast_signed()));
-    let from = args.from.unwrap_or(by_default).max(first);
+    let by_default = compared_from.map_or(by_default, |from| from.max(by_default));
+    let from = args.from.unwrap_or(by_default);
     let to = args.to.unwrap_or(end).min(end);
+    if from <= first && first < to {
+        return Err(format!(
+            "nothing of {target} is recorded before {from} to choose the others' settings on; it begins at {first}: choose a later --from"
+        ));
+    }
     if from >= to {
         return Err(format!(
             "nothing of {target} is recorded between {from} and {to}, but from {first} to {end}; choose --from and --to within"
@@ -250,5 +266,42 @@ fn settings(args: &Args, meant: &Meant, conditions: &Conditions) -> Settings {
         refit_seconds: args.contest.refit.as_secs(),
         price: args.price,
         seed: args.seed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is compared of so many days from a source, in days after their first instant.
+    fn compared(days: i64, flags: &str) -> Result<(f64, f64), String> {
+        let first: Timestamp = "2026-03-02T00:00:00Z".parse().unwrap();
+        let step = Step::MINUTE;
+        let mut series = Series::empty(step, step.last_ended(first).next());
+        for slot in [series.first(), step.last_ended(first + chrono::TimeDelta::days(days))] {
+            series.put(slot, Load::saturating(1.0));
+        }
+        let args = Args::of_line(&format!("backtest --capacity 120 --input load.csv {flags}"));
+        let last_month = first + chrono::TimeDelta::days(days - 28);
+        let (training, tested) = spans(&args, "load", &series, Some(last_month))?;
+        assert_eq!(training.end, tested.start);
+        let days = |at: Timestamp| (at - first).as_seconds_f64() / 86_400.0;
+        Ok((days(tested.start), days(tested.end)))
+    }
+
+    #[test]
+    fn of_a_source_the_last_month_is_compared_and_of_little_the_later_half() {
+        assert_eq!(compared(84, ""), Ok((56.0, 84.0)));
+        assert_eq!(compared(40, ""), Ok((20.0, 40.0)));
+        assert_eq!(compared(15, ""), Ok((7.5, 15.0)));
+        assert_eq!(compared(84, "--from 2026-03-12T00:00:00Z"), Ok((10.0, 84.0)), "who says it, says it");
+    }
+
+    #[test]
+    fn where_nothing_was_recorded_before_there_is_nothing_to_choose_settings_on() {
+        for from in ["2026-03-02T00:00:00Z", "2026-02-02T00:00:00Z"] {
+            let refused = compared(84, &format!("--from {from}")).unwrap_err();
+            assert!(refused.contains("choose a later --from"), "{refused}");
+        }
     }
 }

@@ -61,6 +61,8 @@ pub(super) struct Summary {
     pub(super) interpolated: bool,
     pub(super) measured_minutes: f64,
     pub(super) unmeasured_minutes: f64,
+    /// Why the input may not be all that there was, in the words of whoever has it.
+    pub(super) doubts: Vec<String>,
     pub(super) unit: String,
     pub(super) settings: Settings,
     pub(super) policies: Vec<PolicySummary>,
@@ -204,6 +206,7 @@ impl Summary {
             interpolated: subject.interpolated(),
             measured_minutes,
             unmeasured_minutes: minutes - measured_minutes,
+            doubts: subject.doubts.clone(),
             unit: subject.unit.clone(),
             settings: subject.settings.clone(),
             policies: outcome.contenders.iter().map(|it| policy(it, bill(&it.score))).collect(),
