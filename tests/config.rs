@@ -200,6 +200,18 @@ fn each_value_has_its_own_remedy() {
 }
 
 #[test]
+fn what_belongs_to_a_target_and_stands_elsewhere_is_sent_there_and_not_taken_for_unknown() {
+    for (from, to) in [
+        ("max: 200 }", "max: 200, growth: { podsPerMinute: 4 } }"),
+        ("max: 200 }", "max: 200, exclude: [] }"),
+        ("targets:", "growth: { podsPerMinute: 4 }\ntargets:"),
+    ] {
+        let said = complaints(&smallest_with(from, to));
+        assert!(said.contains("; it belongs under targets.NAME, beside replicas"), "{said}");
+    }
+}
+
+#[test]
 fn each_value_of_a_source_and_of_a_shared_query_has_its_own_remedy() {
     let url = "url: http://prometheus:9090";
     let mistakes = [

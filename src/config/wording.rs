@@ -13,10 +13,7 @@ pub(super) fn remedy(key: &str) -> Option<&'static str> {
         "password" => "secrets are read from files only; write passwordFile: PATH",
         "bearerToken" | "token" => "secrets are read from files only; write bearerTokenFile: PATH",
         "seasons" => "daily and weekly seasons are always followed; remove the key",
-        "exclude" => "excluding spans of history is not supported yet; remove the key",
-        "growth" => {
-            "growth limits are not supported yet; remove the key, and give a leadTime that includes them"
-        }
+        "exclude" | "growth" => "it belongs under targets.NAME, beside replicas",
         _ => return None,
     })
 }
