@@ -1,7 +1,7 @@
 //! The workers of a running process, and how a new configuration changes them.
 //!
 //! A target that is the same before and after, source included, keeps its worker and with it its history, its model and
-//! its hold window. One that changed gets a new worker, and goes on answering with the old decision until the new worker
+//! what it remembers. One that changed gets a new worker, and goes on answering with the old decision until the new worker
 //! has made one. One that is gone is taken off the board, and its streams end.
 
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@ pub(super) enum Call {
     Instant,
     /// Slots that have ended.
     Range,
-    /// The hold window, at the start.
+    /// What a state remembers, at the start.
     Replay,
 }
 

@@ -257,7 +257,8 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         replayed.or_else(|| grace_is_over.then(State::default))
     }
 
-    /// The decisions of the hold window made anew, without being published; `None` when it cannot be read.
+    /// The decisions of all that a state remembers ([`Policy::remembers`]) made anew, without being published; `None` when its
+    /// load cannot be read.
     ///
     /// What comes of it is the state of a worker that has been running all along, but for a provisional slot that was
     /// held, or a model that came into force within the window.

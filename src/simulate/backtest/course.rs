@@ -18,15 +18,13 @@ use crate::decision::DECIDE_EVERY;
 use crate::guard::tolerance::Seen;
 use crate::plan::{Growth, ScaleUp, ScaleUpPolicy, Select, Unit};
 use crate::simulate::hpa::{Behavior, Hpa, Metric, PolicyKind, Reading, SelectPolicy, Spec};
+use crate::simulate::tally::NEED_WINDOW_SECONDS;
 use crate::simulate::{FineLoad, StartUp};
 use crate::time::Timestamp;
 use crate::units::{Load, LoadPerReplica, Replicas};
 
 /// From the instant decided for to the sync that reads the answer: 6 s until it is in force, and half a sync.
 pub const READ_AFTER: Duration = Duration::from_secs(13);
-
-/// A need is what the mean of the last minute needs; shorter spikes queue.
-pub const NEED_WINDOW_SECONDS: i64 = 60;
 
 /// The cluster, the same for each contender.
 #[derive(Debug, Clone, PartialEq)]

@@ -20,7 +20,7 @@ mod scaler;
 mod score;
 
 pub use accuracy::{Accuracy, Foreseen, Held, LEVELS};
-pub use course::{Conditions, Course, NEED_WINDOW_SECONDS, Past, READ_AFTER};
+pub use course::{Conditions, Course, Past, READ_AFTER};
 pub use ours::Ours;
 pub use replay::{Contender, Fit, Outcome, Point, Setup, Who, needs, replay};
 pub use run::{Keep, LateMoment, Run};

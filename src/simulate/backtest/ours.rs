@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::accuracy::Foreseen;
-use super::course::{NEED_WINDOW_SECONDS, Past};
+use super::course::Past;
 use super::scaler::Scaler;
 use crate::decision::{Decision, Evidence, Policy, State, answer};
 use crate::forecast::{Fitted, Observation};
 use crate::guard::Tolerance;
 use crate::series::Series;
 use crate::simulate::hpa::{Metric, Reading};
+use crate::simulate::tally::NEED_WINDOW_SECONDS;
 use crate::time::{Slot, Timestamp};
 use crate::units::{Load, LoadPerReplica};
 
