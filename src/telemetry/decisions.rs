@@ -117,7 +117,7 @@ const OF_TARGETS: [Gauge<OfTarget>; 11] = [
     },
     Gauge {
         name: "shortfall_replicas",
-        help: "The most replicas that will be missing in the next shortfall of 48 h, 0 while none is foreseen",
+        help: "The most replicas that will be missing in the largest shortfall of the next 48 h, 0 while none is foreseen",
         unit: None,
         read: |reading| {
             let missing = |decision: &Decision| decision.shortfall.map_or(0.0, |it| f64::from(it.missing.0));

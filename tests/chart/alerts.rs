@@ -105,8 +105,13 @@ fn is_registered(metric: &str) -> bool {
         ["_total", "_bucket", "_count", "_sum"].iter().fold(name, |name, end| name.trim_end_matches(end));
     // A unit is part of the name, or given beside it.
     let names = [name, name.trim_end_matches("_seconds")].map(|name| format!("\"{name}\""));
-    let files =
-        ["src/engine/metrics.rs", "src/keda/metrics.rs", "src/cli/expiry.rs", "src/cluster/metrics.rs"];
+    let files = [
+        "src/engine/metrics.rs",
+        "src/keda/metrics.rs",
+        "src/cli/expiry.rs",
+        "src/cluster/metrics.rs",
+        "src/telemetry/decisions.rs",
+    ];
     files.iter().any(|file| names.iter().any(|name| read(file).contains(name)))
 }
 
