@@ -105,6 +105,31 @@ fn what_is_coming_for_a_target_is_told_with_its_effect() {
 }
 
 #[test]
+fn what_a_declared_peak_needs_and_how_much_of_it_the_maximum_leaves_out_is_told() {
+    let folder = folder();
+    let declared = CONFIG.replace("uplift: { expected: 6, upper: 12 }", "peak: 36000");
+    fs::write(folder.path().join("tidetable.yaml"), &declared).expect("a file");
+    let line =
+        "calendar next api --config tidetable.yaml --from 2026-11-25T12:00:00Z --within 6d --format json";
+    let launch = || {
+        let rows: serde_json::Value = serde_json::from_str(&printed(&folder, line)).expect("JSON");
+        let rows = rows.as_array().expect("a list");
+        let launch = rows.iter().find(|row| row["name"] == "phone launch").expect("the launch").clone();
+        let bell = rows.iter().find(|row| row["name"] == "nyse open").expect("the bell");
+        assert!(
+            bell["replicas"].is_null() && bell["missing"].is_null(),
+            "of a multiple it is not known: {bell}"
+        );
+        launch
+    };
+    assert_eq!(launch()["replicas"], "300");
+    assert_eq!(launch()["missing"], "100");
+    let raised = declared.replace("max: 200", "max: 400");
+    fs::write(folder.path().join("tidetable.yaml"), raised).expect("a file");
+    assert_eq!(launch()["missing"], "0");
+}
+
+#[test]
 fn what_is_not_there_is_refused_with_a_remedy() {
     let folder = folder();
     let said = [

@@ -1,6 +1,10 @@
 //! `tidetable calendar next`: what is coming for a target, with the effect that is declared of it.
 //!
 //! The effect is the declared one or the profile's prior: what a model has learned is known to the process that serves.
+//!
+//! What will be missing is told as far as it can be without a forecast: a declared `peak` is a load, so what it needs is known, and
+//! how far that is above the maximum. Of a multiple nobody can say before what it multiplies is forecast, and nor whether the
+//! time is enough to climb there before what then stands is: that is in the decisions (`shortfall`, `eventsAhead`) of a running server.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +18,10 @@ use super::{Printed, Refusal, load, unknown};
 use crate::calendar::{DayKind, Window, WindowSource};
 use crate::engine::{Clock, Target};
 use crate::time::Timestamp;
+use crate::units::{Load, Replicas};
+
+const COLUMNS: [&str; 11] =
+    ["at", "from", "until", "kind", "name", "expected", "lower", "upper", "peak", "replicas", "missing"];
 
 /// Arguments of `tidetable calendar next`.
 #[derive(Debug, clap::Args)]
@@ -58,12 +66,15 @@ pub(super) fn run(args: &Args) -> Printed {
     let expired: Vec<_> =
         calendars.filter(|calendar| calendar.expired(until)).map(|one| &*one.name).collect();
     let note = if expired.is_empty() {
-        format!("times in {}; effects as declared, in multiples of the usual demand", target.timezone.name())
+        format!(
+            "times in {}; effects as declared, in multiples of the usual demand; replicas and missing by a declared peak alone",
+            target.timezone.name()
+        )
     } else {
         format!("not looked up as far as this: {}; see tidetable calendar list", expired.join(", "))
     };
     let sheet = Sheet {
-        columns: vec!["at", "from", "until", "kind", "name", "expected", "lower", "upper", "peak"],
+        columns: COLUMNS.to_vec(),
         rows: rows.into_iter().map(|(_, row)| row).collect(),
         note: Some(note),
     };
@@ -83,6 +94,7 @@ fn row(window: &Window, target: &Target) -> Vec<String> {
     let uplift = |side: fn(crate::calendar::Uplift) -> f64| {
         window.uplift.map_or_else(String::new, |uplift| side(uplift).to_string())
     };
+    let (needed, max) = (window.peak.and_then(|peak| needed(peak, target)), target.policy.guard.max);
     vec![
         local(window.at, zone),
         local(window.from, zone),
@@ -93,7 +105,14 @@ fn row(window: &Window, target: &Target) -> Vec<String> {
         uplift(|uplift| uplift.lower),
         uplift(|uplift| uplift.upper),
         window.peak.map_or_else(String::new, |peak| peak.get().to_string()),
+        needed.map_or_else(String::new, |needed| needed.to_string()),
+        needed.map_or_else(String::new, |needed| needed.0.saturating_sub(max.0).to_string()),
     ]
+}
+
+/// What a load needs: the most of what it would need of each demand, as a decision has it.
+fn needed(peak: Load, target: &Target) -> Option<Replicas> {
+    target.demands.iter().map(|demand| Replicas::bearing(peak, demand.capacity)).max()
 }
 
 /// Holidays and half days, each as its whole local day.
@@ -117,7 +136,7 @@ fn days(target: &Target, from: Timestamp, until: Timestamp) -> Vec<(Timestamp, V
         );
         let name = day.name.as_deref().unwrap_or_default().to_owned();
         let mut row = vec![date.to_string(), String::new(), String::new(), kind.to_owned(), name];
-        row.resize(9, String::new());
+        row.resize(COLUMNS.len(), String::new());
         Some((start, row))
     });
     named.collect()
