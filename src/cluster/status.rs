@@ -18,7 +18,7 @@ use super::heeded::{MOST_OF_NAMESPACE, MOST_OF_TARGET};
 use super::surge::Unreadable;
 use super::{SurgeEvent, SurgeEventSpec};
 use crate::calendar::{Event, Window};
-use crate::decision::Decision;
+use crate::decision::{Claim, Decision};
 use crate::engine::Target;
 use crate::guard::Hold;
 use crate::plan::RENEWAL;
@@ -237,9 +237,14 @@ impl Concerned {
     /// climb to it has begun.
     fn warms(&self, window: &Window, now: Timestamp) -> bool {
         let ahead = TimeDelta::from_std(self.lead_time + RENEWAL).unwrap_or_default();
-        let claims = self.decision.iter().flat_map(|decision| &decision.claims);
-        let mut climbs = claims.filter_map(|claim| claim.plan.as_ref()?.climb);
-        window.from - ahead <= now || climbs.any(|climb| window.touches(climb.at, climb.at + RENEWAL))
+        let mut claims = self.decision.iter().flat_map(|decision| &decision.claims);
+        let within = |at: Timestamp| window.touches(at, at + RENEWAL);
+        let climbed_to = |claim: &Claim| {
+            let planned = claim.plan.as_ref().and_then(|plan| plan.climb);
+            let declared = claim.event_need.as_ref().filter(|need| need.name == window.name);
+            planned.is_some_and(|climb| within(climb.at)) || declared.is_some_and(|need| within(need.at))
+        };
+        window.from - ahead <= now || claims.any(climbed_to)
     }
 }
 
@@ -254,7 +259,7 @@ fn of_target(one: &Concerned, window: Option<&Window>, hold: Option<&Hold>, now:
     });
     let hold = hold.filter(|hold| now < hold.until).map(|hold| hold.replicas);
     let needed = prospect.map(|prospect| prospect.replicas).max(hold);
-    // The shortfall of a decision is the next one of all; it is of this event where it comes to its worst within it.
+    // The shortfall of a decision is the largest of all; it is of this event where it comes to its worst within it.
     let foreseen = window.and_then(|window| {
         let shortfall = decision?.shortfall?;
         window.touches(shortfall.from, shortfall.worst_at).then_some(shortfall.missing.0)

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use tidetable::cluster::{Candidacy, herald};
 use tidetable::engine::Clock as _;
 use tidetable::guard::{Mode, Rung};
-use tidetable::plan::{Limit, Prospect, Shortfall};
+use tidetable::plan::{EventNeed, Limit, Prospect, Shortfall};
 use tidetable::time::Timestamp;
-use tidetable::units::Replicas;
+use tidetable::units::{Load, Replicas};
 
 use super::*;
 use stage::decision;
@@ -139,6 +139,23 @@ async fn a_surge_goes_through_its_life_and_is_written_only_when_something_change
         ["Normal".into(), "Active".into(), about, format!("it is in force; {peak}")],
     ];
     assert_eq!(api.events(), expected);
+}
+
+#[tokio::test]
+async fn a_surge_that_is_climbed_to_by_its_declaration_alone_warms_from_there_on() {
+    let api = Api::start();
+    api.declare("launch", Some(&launch()));
+    let telling = Telling::of(&api, "a");
+    telling.at(0, "a phase", || phase(&api, "launch").as_deref() == Some("Scheduled")).await;
+    let now = telling.clock.now() + seconds(600);
+    telling.decide(now, |decision| {
+        let (name, load) = ("launch".into(), Load::try_new(18_000.0).unwrap());
+        let at = nine() + chrono::TimeDelta::minutes(65);
+        decision.claims[0].event_need =
+            Some(EventNeed { replicas: Replicas(40), name, load, at, needed: Replicas(150) });
+    });
+    telling.clock.advance(seconds(600));
+    until("warming, fifty minutes before", || phase(&api, "launch").as_deref() == Some("Warming")).await;
 }
 
 #[tokio::test]
