@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{Days, NaiveDateTime, TimeDelta};
 use chrono_tz::Tz;
 use proptest::prelude::*;
 use rayon::prelude::*;
@@ -212,6 +212,69 @@ fn a_shipped_pay_day_that_is_brought_forward_is_expected_on_the_day_before() {
     assert_eq!(weight("nyse"), Weight::Routine);
     let paid = weight("us-payroll-biweekly-a");
     assert!(matches!(paid, Weight::Seen { occurrences: 6.., times: 1.1.. }), "{paid:?}");
+}
+
+/// Twelve weeks of a level load at five minutes, until Thursday, 26 November 2026, midnight in New York: 100, and 400 for half an
+/// hour from each of `instants` on.
+fn twelve_weeks(instants: &[Timestamp]) -> (Series, Slot) {
+    let step = minutes(5);
+    let origin = step.slot_of(at("2026-11-26T05:00:00Z")).next();
+    let load = |slot: Slot| {
+        let lifted = |from: &Timestamp| (*from..*from + TimeDelta::minutes(30)).contains(&step.start(slot));
+        if instants.iter().any(lifted) { 400.0 } else { 100.0 }
+    };
+    let slots = (origin.plus(-84 * 288).0..origin.0).map(Slot);
+    let points: Vec<(Slot, Load)> = slots.map(|slot| (slot, Load::saturating(load(slot)))).collect();
+    (Series::from_points(step, &points).unwrap(), origin)
+}
+
+/// `count` instants at one wall-clock time, so many days apart.
+fn instants(first: &str, days_apart: u64, count: u64) -> impl Iterator<Item = Timestamp> {
+    let first: NaiveDateTime = first.parse().unwrap();
+    (0..count).map(move |index| calendar::instant(first + Days::new(index * days_apart), ZONE, Edge::Start))
+}
+
+/// The median and the event floor ten minutes after an instant.
+fn ten_minutes_into(instant: Timestamp, model: &dyn Fitted, history: &Series, origin: Slot) -> [f64; 2] {
+    let slot = history.step().slot_of(instant).plus(2);
+    let known = Known { settled: history, origin, live: None };
+    let targets = slot..slot.next();
+    let median = model.forecast(&known, targets.clone(), &[Quantile::MEDIAN]).unwrap();
+    let floor = model.event_floor(&known, targets).unwrap();
+    [median.rows().next().unwrap().loads[0], floor.load.get()]
+}
+
+fn near(found: [f64; 2], expected: [f64; 2]) -> bool {
+    found.iter().zip(expected).all(|(found, expected)| (found / expected - 1.0).abs() < 0.1)
+}
+
+#[test]
+fn one_sale_on_another_day_than_every_week_is_lifted_and_stood_ready_for() {
+    let fridays: Vec<Timestamp> = instants("2026-09-11T11:00:00", 7, 12).collect();
+    let (history, origin) = twelve_weeks(&fridays[..11]);
+    let sale = |at: Timestamp, uplift| event("flash sale", at, [0, 30, 0], Some(uplift));
+    let thursday = at("2026-11-26T20:00:00Z");
+    let weekly = fridays.iter().map(|at| sale(*at, [2.0, 4.0, 8.0]));
+    let odd = sale(thursday, [2.0, 6.0, 12.0]);
+    let model = fit(Almanac::none(ZONE).with_events(weekly.chain([odd])), &history, origin);
+    let found = ten_minutes_into(thursday, model.as_ref(), &history, origin);
+    assert!(near(found, [600.0, 1_200.0]), "the week holds nothing of it: {found:?}");
+    let found = ten_minutes_into(fridays[11], model.as_ref(), &history, origin);
+    assert!(near(found, [400.0, 800.0]), "the week holds the median of this one: {found:?}");
+    let weights: Vec<Weight> = model.explanation().effects.into_iter().map(|effect| effect.weight).collect();
+    assert_eq!(weights, [Weight::Unseen]);
+}
+
+#[test]
+fn a_settlement_that_moved_by_an_hour_is_lifted_where_it_is_now() {
+    let late: Vec<Timestamp> = instants("2026-09-03T23:00:00", 1, 83).collect();
+    let early: Vec<Timestamp> = instants("2026-11-25T22:00:00", 1, 3).collect();
+    let (history, origin) = twelve_weeks(&[&late[..], &early[..1]].concat());
+    let nights = late.iter().chain(&early);
+    let nights = nights.map(|at| event("settlement", *at, [0, 30, 0], Some([2.0, 4.0, 8.0])));
+    let model = fit(Almanac::none(ZONE).with_events(nights), &history, origin);
+    let found = ten_minutes_into(early[1], model.as_ref(), &history, origin);
+    assert!(found[0] > 300.0 && found[1] > 600.0, "{found:?}");
 }
 
 /// Six plain weeks of traffic at five minutes, until Thursday, 26 November 2026, noon UTC.

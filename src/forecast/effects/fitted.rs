@@ -166,8 +166,10 @@ impl Fitted for FittedEffects {
     fn explanation(&self) -> Explanation {
         let causes = self.causes.iter().zip(&self.lifts).enumerate();
         let effects = causes.map(|(name, (cause, lift))| {
-            let routine = |occasion: &Occasion| usize::from(occasion.name) == name && occasion.routine;
-            let weight = if self.occasions.iter().any(routine) {
+            let of_name = || self.occasions.iter().filter(|occasion| usize::from(occasion.name) == name);
+            // One that is to come beside what the week holds is what somebody wants to know of.
+            let coming = of_name().any(|occasion| !occasion.routine && occasion.standing.is_none());
+            let weight = if !coming && of_name().any(|occasion| occasion.routine) {
                 Weight::Routine
             } else {
                 lift.strongest().map_or(Weight::Unseen, |(occurrences, log)| Weight::Seen {

@@ -12,7 +12,7 @@ use super::fitted::{BEFORE, FittedEffects};
 use super::lift::{Lift, OCCURRENCES, Seen};
 use super::occasion::{Occasion, Sight};
 use super::reach::Standing;
-use super::routine::is_routine;
+use super::routine::{Spot, routine};
 use super::usual::Usual;
 use crate::calendar::{Outlook, Window};
 use crate::forecast::{Cause, Error, Fitted, Forecaster, HORIZON, Known};
@@ -103,15 +103,19 @@ impl<'a> Lessons<'a> {
         let offset = OFFSET_SHARE * history.mean(history.first(), origin).unwrap_or(0.0);
         let (causes, names) = names(windows);
         let by_name = |name: u16| windows.iter().zip(&names).filter(move |(_, other)| **other == name);
-        let routine: Vec<bool> = (0..causes.len())
-            .map(|name| {
-                let name = u16::try_from(name).unwrap_or(u16::MAX);
-                let of_name: Vec<_> = by_name(name)
-                    .map(|(window, _)| (step.last_ended(window.at).next(), slots(step, window)))
-                    .collect();
-                is_routine(history, origin, clock, &of_name)
-            })
-            .collect();
+        let mut is_routine = vec![false; windows.len()];
+        for name in 0..causes.len() {
+            let of_name: Vec<usize> =
+                (0..windows.len()).filter(|index| usize::from(names[*index]) == name).collect();
+            let spot = |index: &usize| {
+                let window = &windows[*index];
+                (step.last_ended(window.at).next(), slots(step, window))
+            };
+            let spots: Vec<Spot> = of_name.iter().map(spot).collect();
+            for (index, held) in of_name.into_iter().zip(routine(history, origin, clock, &spots)) {
+                is_routine[index] = held;
+            }
+        }
         let lifts = (0..causes.len())
             .map(|name| {
                 let name = u16::try_from(name).unwrap_or(u16::MAX);
@@ -121,10 +125,11 @@ impl<'a> Lessons<'a> {
         let occasions: Vec<Occasion> = windows
             .iter()
             .zip(&names)
-            .map(|(window, name)| Occasion {
+            .zip(is_routine)
+            .map(|((window, name), routine)| Occasion {
                 window: window.clone(),
                 name: *name,
-                routine: routine[usize::from(*name)],
+                routine,
                 standing: None,
             })
             .collect();
