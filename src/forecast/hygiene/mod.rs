@@ -19,6 +19,7 @@
 
 mod findings;
 mod fitted;
+mod past;
 mod shift;
 mod surge;
 

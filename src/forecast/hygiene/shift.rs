@@ -16,7 +16,7 @@
 
 use std::ops::Range;
 
-use super::findings::Past;
+use super::past::Past;
 use crate::calendar::{DayKind, WindowSource};
 use crate::time::{Slot, from_epoch_seconds};
 

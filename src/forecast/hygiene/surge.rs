@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use super::findings::{ALWAYS_ALLOWED, FEWEST_WEEKS, Past};
+use super::findings::FEWEST_WEEKS;
+use super::past::{ALWAYS_ALLOWED, Past};
 use crate::time::Slot;
 
 /// A surge is so many times what every other week shows at the same time, and more than a small part of the busiest there is:

@@ -1,0 +1,82 @@
+//! What was measured, asked slot by slot: what other weeks show at the same time, and what the almanac says of it.
+
+use crate::calendar::{DayKind, Outlook};
+use crate::time::{LocalClock, Slot, Step, from_epoch_seconds};
+
+/// So many weeks before and after a slot tell what is usual there, each with so many slots around the same time.
+const WEEKS: i64 = 4;
+pub(super) const AROUND: i64 = 2;
+
+/// What is in doubt more often than once in so many slots, a slot or two at a time, is the nature of the service. A few are
+/// always allowed, for a short history.
+const NATURE_ONE_IN: usize = 1_000;
+pub(super) const ALWAYS_ALLOWED: usize = 3;
+
+/// What was measured, less what is excluded or absurd.
+pub(super) struct Past {
+    pub(super) step: Step,
+    pub(super) first: Slot,
+    pub(super) clock: LocalClock,
+    pub(super) outlook: Outlook,
+    pub(super) loads: Vec<Option<f64>>,
+}
+
+impl Past {
+    pub(super) fn load(&self, slot: Slot) -> Option<f64> {
+        *self.loads.get(usize::try_from(slot.since(self.first)).ok()?)?
+    }
+
+    pub(super) fn forget(&mut self, slot: Slot) {
+        let index = usize::try_from(slot.since(self.first)).ok();
+        if let Some(load) = index.and_then(|index| self.loads.get_mut(index)) {
+            *load = None;
+        }
+    }
+
+    pub(super) fn slots(&self) -> impl Iterator<Item = (Slot, f64)> + '_ {
+        (self.first.0..).map(Slot).zip(&self.loads).filter_map(|(slot, load)| Some((slot, (*load)?)))
+    }
+
+    /// Whether the almanac speaks of the slot's day as one of rest, or of the slot in a window.
+    pub(super) fn excused(&self, slot: Slot) -> bool {
+        let (start, end) = (self.step.start(slot), self.step.end(slot));
+        let local = from_epoch_seconds(self.clock.local_seconds(start)).date_naive();
+        matches!(self.outlook.day(local).kind, DayKind::Holiday | DayKind::HalfDay)
+            || self.outlook.windows().iter().any(|window| window.touches(start, end))
+    }
+
+    /// The slot at the same time by the wall clock so many weeks later.
+    pub(super) fn weeks_later(&self, slot: Slot, weeks: i64) -> Option<Slot> {
+        let then = self.clock.days_earlier(self.step.start(slot), -7 * weeks)?;
+        // A slot begins at the end of the one before it.
+        Some(self.step.slot_of(then).next())
+    }
+
+    /// The measured loads around the same time of other weeks, a list for each week that has some.
+    pub(super) fn weeks(&self, slot: Slot) -> impl Iterator<Item = Vec<f64>> + '_ {
+        let others = (1..=WEEKS).flat_map(|weeks| [-weeks, weeks]);
+        others
+            .filter_map(move |weeks| self.weeks_later(slot, weeks))
+            .map(|then| {
+                (-AROUND..=AROUND).filter_map(|away| self.load(then.plus(away))).collect::<Vec<f64>>()
+            })
+            .filter(|loads| !loads.is_empty())
+    }
+
+    /// Whether two slots of different days lie at the same time of day, within two slots, by the wall clock or by UTC.
+    pub(super) fn same_time(&self, one: Slot, other: Slot) -> bool {
+        let apart = other.since(one) * self.step.seconds();
+        let wall = |slot: Slot| self.clock.local_seconds(self.step.start(slot));
+        let close = |seconds: i64| {
+            let of_day = seconds.rem_euclid(86_400);
+            of_day.min(86_400 - of_day) <= AROUND * self.step.seconds()
+        };
+        apart.abs() > 43_200 && (close(apart) || close(wall(other) - wall(one)))
+    }
+
+    /// Whether so many odd slots are the nature of the service.
+    pub(super) fn is_nature(&self, found: usize) -> bool {
+        let measured = self.loads.iter().flatten().count();
+        found > ALWAYS_ALLOWED.max(measured / NATURE_ONE_IN)
+    }
+}
