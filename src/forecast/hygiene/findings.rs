@@ -14,15 +14,17 @@ use crate::units::Load;
 /// "The busiest there is": all but one in so many of what was measured is below it.
 const BUSIEST_ONE_IN: usize = 200;
 
-/// No service grows a thousand-fold over its busiest within a slot; a wrapped counter does, by 10^15 and more.
+/// Hardly a service grows a thousand-fold over its busiest: one that idles but for a nightly batch does. None grows a
+/// million-fold; a wrapped counter does, by 10^15 and more.
 const ABSURD_TIMES: f64 = 1_000.0;
+const IMPOSSIBLE_TIMES: f64 = 1e6;
 
 /// A spike is so many times the busiest there is, and so many times its neighbours and the same time of other weeks.
 const SPIKE_OVER_BUSIEST: f64 = 2.0;
 const SPIKE_OVER_USUAL: f64 = 8.0;
 
 /// A spike is no longer than this, in slots and in seconds: what lasts longer is demand that somebody has waited for.
-const SPIKE_SLOTS: usize = 2;
+const SPIKE_SLOTS: i64 = 2;
 const SPIKE_SECONDS: i64 = 900;
 
 /// Fewer weeks than this tell nothing.
@@ -47,18 +49,11 @@ impl Findings {
         let step = history.step();
         let excluded: Vec<Range<Slot>> = exclude.iter().map(|exclusion| exclusion.slots(step)).collect();
         let is_excluded = |slot: Slot| excluded.iter().any(|span| span.contains(&slot));
-        let mut loads: Vec<Option<f64>> = (slots.start.0..slots.end.0)
+        let loads: Vec<Option<f64>> = (slots.start.0..slots.end.0)
             .map(Slot)
             .map(|slot| history.load(slot).filter(|_| !is_excluded(slot)))
             .collect();
         let busiest = busiest(loads.iter().flatten().copied().collect());
-        let mut absurd = Vec::new();
-        for (slot, load) in (slots.start.0..).map(Slot).zip(&mut loads) {
-            if busiest > 0.0 && load.is_some_and(|load| load / busiest > ABSURD_TIMES) {
-                *load = None;
-                absurd.push(slot);
-            }
-        }
         let span = step.start(slots.start)..step.end(slots.end);
         let mut past = Past {
             step,
@@ -67,6 +62,10 @@ impl Findings {
             outlook: almanac.over(span),
             loads,
         };
+        let absurd = past.absurd(busiest);
+        for slot in &absurd {
+            past.forget(*slot);
+        }
         let excluded = (slots.start.0..slots.end.0).map(Slot);
         let excluded = excluded.filter(|slot| is_excluded(*slot) && history.load(*slot).is_some());
         let [resets, outages] = past.zeros();
@@ -115,35 +114,70 @@ impl Findings {
     }
 }
 
+/// The runs in ascending slots.
+fn runs(ascending: &[Slot]) -> impl Iterator<Item = Range<Slot>> + '_ {
+    let runs = ascending.chunk_by(|slot, next| slot.next() == *next);
+    runs.filter_map(|run| Some(*run.first()?..run.last()?.next()))
+}
+
+/// Each slot of a run.
+fn slots(run: &Range<Slot>) -> impl Iterator<Item = Slot> + use<> {
+    (run.start.0..run.end.0).map(Slot)
+}
+
 /// The load that all but one in [`BUSIEST_ONE_IN`] stay below; 0 without any.
 fn busiest(mut loads: Vec<f64>) -> f64 {
     if loads.is_empty() {
         return 0.0;
     }
     // Two more than the share are above it, so that a spike of a short history does not excuse itself.
-    let place = loads.len().saturating_sub(loads.len() / BUSIEST_ONE_IN + SPIKE_SLOTS + 1);
+    let place = loads.len().saturating_sub(loads.len() / BUSIEST_ONE_IN + 3);
     *loads.select_nth_unstable_by(place, f64::total_cmp).1
 }
 
 impl Past {
+    /// What cannot be, and what can hardly be and stands alone. What comes again, is announced or is the nature of the service
+    /// is a batch of one that idles otherwise.
+    fn absurd(&self, busiest: f64) -> Vec<Slot> {
+        let beyond = |times: f64| move |load: f64| busiest > 0.0 && load / busiest > times;
+        let runs = self.runs(beyond(ABSURD_TIMES));
+        let unannounced = |run: &&Range<Slot>| !slots(run).any(|slot| self.excused(slot));
+        let odd = runs.iter().filter(unannounced).filter(|run| !self.is_usual(run));
+        let mut absurd = self.lonely(odd, &runs);
+        absurd.extend(self.runs(beyond(IMPOSSIBLE_TIMES)).iter().flat_map(slots));
+        absurd.sort_unstable();
+        absurd.dedup();
+        absurd
+    }
+
     /// A slot or two that stand out alone.
     fn spikes(&self, busiest: f64) -> Vec<Slot> {
-        let high: Vec<Slot> = self
-            .slots()
-            .filter(|(_, load)| busiest > 0.0 && load / busiest > SPIKE_OVER_BUSIEST)
-            .map(|(slot, _)| slot)
-            .collect();
-        let runs: Vec<Range<Slot>> = high
-            .chunk_by(|slot, next| slot.next() == *next)
-            .filter(|run| run.len() <= SPIKE_SLOTS)
-            .filter_map(|run| Some(*run.first()?..run.last()?.next()))
-            .filter(|run| run.end.since(run.start) * self.step.seconds() <= SPIKE_SECONDS)
-            .filter(|run| self.stands_out(run))
-            .collect();
-        let lonely =
-            runs.iter().filter(|run| !runs.iter().any(|other| self.same_time(run.start, other.start)));
-        let lonely: Vec<Slot> = lonely.flat_map(|run| (run.start.0..run.end.0).map(Slot)).collect();
+        let high = |load: f64| busiest > 0.0 && load / busiest > SPIKE_OVER_BUSIEST;
+        let runs = self.runs(high);
+        let short = |run: &&Range<Slot>| {
+            let slots = run.end.since(run.start);
+            slots <= SPIKE_SLOTS && slots * self.step.seconds() <= SPIKE_SECONDS
+        };
+        self.lonely(runs.iter().filter(short).filter(|run| self.stands_out(run)), &runs)
+    }
+
+    /// The runs of slots with such loads.
+    fn runs(&self, such: impl Fn(f64) -> bool) -> Vec<Range<Slot>> {
+        let such: Vec<Slot> = self.slots().filter(|(_, load)| such(*load)).map(|(slot, _)| slot).collect();
+        runs(&such).collect()
+    }
+
+    /// The slots of those runs that come at the time of no other of `all`; none where they are the nature of the service.
+    fn lonely<'a>(&self, runs: impl Iterator<Item = &'a Range<Slot>>, all: &[Range<Slot>]) -> Vec<Slot> {
+        let again = |run: &Range<Slot>| all.iter().any(|other| self.same_time(run.start, other.start));
+        let lonely: Vec<Slot> = runs.filter(|run| !again(run)).flat_map(slots).collect();
         if self.is_nature(lonely.len()) { Vec::new() } else { lonely }
+    }
+
+    /// Whether another week shows a fair part of a run at the same time.
+    fn is_usual(&self, run: &Range<Slot>) -> bool {
+        let least = slots(run).filter_map(|slot| self.load(slot)).fold(f64::INFINITY, f64::min);
+        slots(run).any(|slot| self.weeks(slot).flatten().any(|other| other * SPIKE_OVER_USUAL >= least))
     }
 
     /// Whether a run is far above both of its neighbours and what is usual then.
@@ -160,10 +194,10 @@ impl Past {
     fn zeros(&self) -> [Vec<Slot>; 2] {
         let zeros = self.slots().filter(|(_, load)| *load <= 0.0).map(|(slot, _)| slot);
         let out: Vec<Slot> = zeros.filter(|slot| self.never_zero(*slot) && !self.excused(*slot)).collect();
-        let runs = out.chunk_by(|slot, next| slot.next() == *next);
-        let (short, long): (Vec<&[Slot]>, Vec<&[Slot]>) = runs.partition(|run| run.len() <= SPIKE_SLOTS);
-        let short = short.concat();
-        [if self.is_nature(short.len()) { Vec::new() } else { short }, long.concat()]
+        let (short, long): (Vec<_>, Vec<_>) =
+            runs(&out).partition(|run| run.end.since(run.start) <= SPIKE_SLOTS);
+        let [short, long] = [short, long].map(|runs| runs.iter().flat_map(slots).collect::<Vec<Slot>>());
+        [if self.is_nature(short.len()) { Vec::new() } else { short }, long]
     }
 
     fn never_zero(&self, slot: Slot) -> bool {
@@ -225,6 +259,22 @@ mod tests {
         findings.doubts.into_iter().map(|(slot, doubt)| (slot.since(first()), doubt)).collect()
     }
 
+    /// An almanac that speaks of one slot.
+    fn announced(slot: i64) -> Almanac {
+        let event = Event {
+            name: "launch".into(),
+            at: five_minutes().start(first().plus(slot)),
+            envelope: Envelope { hold: TimeDelta::minutes(5), ..Envelope::default() },
+            uplift: None,
+            peak: None,
+            owner: None,
+            ticket: None,
+            cancelled: false,
+            cut_short: None,
+        };
+        almanac().with_events([event])
+    }
+
     /// Noon of the third day of the third week.
     const NOON: i64 = 16 * DAY + 144;
 
@@ -275,18 +325,7 @@ mod tests {
     #[test]
     fn what_is_announced_is_no_spike() {
         let spike = |at: i64, usual: f64| if at == NOON { 2_000.0 } else { usual };
-        let event = Event {
-            name: "launch".into(),
-            at: five_minutes().start(first().plus(NOON)),
-            envelope: Envelope { hold: TimeDelta::minutes(5), ..Envelope::default() },
-            uplift: None,
-            peak: None,
-            owner: None,
-            ticket: None,
-            cancelled: false,
-            cut_short: None,
-        };
-        assert_eq!(found(&weeks(spike), &almanac().with_events([event])), []);
+        assert_eq!(found(&weeks(spike), &announced(NOON)), []);
     }
 
     #[test]
@@ -316,6 +355,25 @@ mod tests {
     fn a_slot_or_two_of_zeros_are_a_reset_and_not_an_outage() {
         let reset = |at: i64, usual: f64| if (NOON..NOON + 2).contains(&at) { 0.0 } else { usual };
         assert_eq!(found(&weeks(reset), &almanac()), [(NOON, Doubt::Reset), (NOON + 1, Doubt::Reset)]);
+    }
+
+    #[test]
+    fn what_can_hardly_be_is_absurd_where_it_stands_alone_and_a_batch_where_it_comes_again() {
+        // A service that is only probed, but for one slot of a settlement: 2,500 times the busiest of all but 42 slots.
+        let settled = |is: fn(i64) -> bool| move |at: i64, _: f64| if is(at) { 500.0 } else { 0.2 };
+        assert_eq!(found(&weeks(settled(|at| at % DAY == 276)), &almanac()), [], "every night");
+        assert_eq!(found(&weeks(settled(|at| at % (7 * DAY) == 276)), &almanac()), [], "every week");
+        let once = weeks(settled(|at| at == NOON));
+        assert_eq!(found(&once, &almanac()), [(NOON, Doubt::Absurd)], "once");
+        assert_eq!(found(&once, &announced(NOON)), [], "announced");
+        let wrapped = weeks(|at, _| match at {
+            at if at % DAY == 276 && at > NOON => 1e9,
+            at if at % DAY == 276 => 500.0,
+            _ => 0.2,
+        });
+        let found = found(&wrapped, &announced(NOON));
+        assert_eq!(found.len(), 26, "what cannot be is absurd however often it comes");
+        assert!(found.iter().all(|(at, doubt)| *at > NOON && *doubt == Doubt::Absurd), "{found:?}");
     }
 
     fn shifted(series: &Series) -> Vec<(i64, f64)> {

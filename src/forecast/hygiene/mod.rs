@@ -58,7 +58,7 @@ impl Exclusion {
 pub enum Doubt {
     /// Somebody said so.
     Excluded,
-    /// A thousand times what else is seen: a counter that wrapped.
+    /// A million times what else is seen, or a thousand times at a time at which no other day has it: a counter that wrapped.
     Absurd,
     /// Exactly 0 for a slot or two where the same time of other weeks never is: a counter that was reset, a failed scrape.
     Reset,
