@@ -384,6 +384,36 @@ fn a_declared_peak_is_what_demand_grows_to() {
 }
 
 #[test]
+fn a_declared_peak_is_added_to_next_to_nothing_and_to_nothing() {
+    let peak = Some(Load::try_new(20_000.0).unwrap());
+    let launch = Event { peak, ..event("launch", at("2026-11-26T14:00:00Z"), [5, 45, 120], None) };
+    let step = minutes(5);
+    let origin = step.slot_of(at("2026-11-26T12:00:00Z")).next();
+    // Nothing at all, and a service with one request in six slots, by chance.
+    for rate in [0_i64, 1] {
+        let load = |slot: i64| (slot * 2_654_435_761).rem_euclid(1_000_003) % 6 == 0;
+        let slots = origin.plus(-42 * 288).0..origin.0;
+        let points: Vec<(Slot, Load)> = slots
+            .map(|slot| (Slot(slot), Load::saturating(if load(slot) { 12.0 * rate as f64 } else { 0.0 })))
+            .collect();
+        let history = Series::from_points(step, &points).unwrap();
+        let model = fit(Almanac::none(ZONE).with_events([launch.clone()]), &history, origin);
+        let targets = origin..origin.plus(60);
+        for row in forecast(model.as_ref(), &history, targets.clone()).rows() {
+            let in_full = step.start(row.slot) >= at("2026-11-26T14:05:00Z")
+                && step.end(row.slot) <= at("2026-11-26T14:50:00Z");
+            if in_full {
+                assert!((row.loads[1] - 20_000.0).abs() < 1e-3, "{row:?}");
+                assert!(row.loads[4] < 20_200.0, "only what comes without it is unsure: {row:?}");
+            }
+        }
+        let known = Known { settled: &history, origin, live: None };
+        let floor = model.event_floor(&known, targets).unwrap();
+        assert!((floor.load.get() - 20_000.0).abs() < 1e-3, "{floor:?}");
+    }
+}
+
+#[test]
 fn of_overlapping_events_the_larger_counts() {
     let (history, origin) = six_weeks();
     let small = event("mail", at("2026-11-26T14:00:00Z"), [5, 45, 120], Some([1.2, 1.5, 2.0]));
@@ -609,6 +639,26 @@ proptest! {
         seen in 1_i64..60, multiple in 0.5_f64..25.0, shadow in any::<bool>(),
     ) {
         let (launch, policy) = launch(multiple, seen, if shadow { Mode::Shadow } else { Mode::Active });
+        let mut last = None;
+        for k in 0..60 {
+            let load = 1.25_f64.powi(k) - 1.0;
+            let next = launch.decide(&policy, Some(load)).guarded;
+            prop_assert!(next >= last, "{next:?} after {last:?} at {load}");
+            last = next;
+        }
+    }
+
+    #[test]
+    fn a_larger_newest_point_never_answers_fewer_while_a_declared_peak_runs(
+        seen in -5_i64..60, multiple in 0.5_f64..25.0, peak in 1.0_f64..30.0,
+    ) {
+        let (mut launch, policy) = launch(multiple, seen, Mode::Active);
+        let begin = at("2026-11-25T14:00:00Z");
+        let peak = Some(Load::saturating(peak * launch.usual));
+        let declared = Event { peak, ..event("launch", begin, [5, 45, 120], None) };
+        let fitted_at = Step::MINUTE.slot_of(begin - TimeDelta::hours(3));
+        let model = forecaster(&Almanac::none(ZONE).with_events([declared]), &Arc::default());
+        launch.model = model.fit(&launch.history, fitted_at).unwrap();
         let mut last = None;
         for k in 0..60 {
             let load = 1.25_f64.powi(k) - 1.0;

@@ -84,9 +84,9 @@ impl InForce {
     /// away what stands ready for it. More than expected is news only as far as it is more than the whole effect: a base that
     /// saw demand surge would have it grow by the rest of the effect once more.
     fn divide_out(&self, load: f64, usual: Option<f64>) -> Load {
-        let divided = load * (-self.reach.log).exp();
+        let divided = self.reach.divide_out(load, usual);
         let (Some(growing), Some(usual)) = (self.growing, usual) else { return Load::saturating(divided) };
-        let beyond = load * (-growing.full.max(self.reach.log)).exp();
+        let beyond = divided.min(load * (-growing.full).exp());
         let early = divided.min(usual.max(beyond));
         Load::saturating(early.max(usual.min(load)))
     }
@@ -124,7 +124,7 @@ impl Fitted for FittedEffects {
                     let lifted = |(place, z): &(usize, f64)| {
                         self.largest(&standings, from, until, median, row.loads[*place], *z)
                     };
-                    let effect = median * (strongest.reach.log.exp() - 1.0);
+                    let effect = strongest.reach.lifted(median) - median;
                     let components = Components { effect, cause: Some(strongest.name), ..row.components };
                     forecast.push(quantiles.iter().map(lifted), components);
                 }
@@ -157,7 +157,7 @@ impl Fitted for FittedEffects {
             below = below.max(lifted);
             *load = Load::saturating(below);
         }
-        let effect = peak.point.get() * (strongest.reach.log.exp() - 1.0);
+        let effect = strongest.reach.lifted(peak.point.get()) - peak.point.get();
         let point = Load::saturating(peak.point.get() + effect);
         let cause = self.causes.get(usize::from(strongest.name)).cloned();
         Some(Peak { point, effect, cause, ..peak })
@@ -205,8 +205,7 @@ impl Fitted for FittedEffects {
             let events =
                 standings.0.iter().filter(move |(event, _)| declared(event) && event.touches(from, until));
             events.map(move |(event, standing)| {
-                let log = self.floor_log(event, *standing, from, until, row.loads[0]);
-                (row.slot, event, row.loads[0] * log.exp())
+                (row.slot, event, self.floor_load(event, *standing, from, until, row.loads[0]))
             })
         });
         let (slot, event, load) = floors.max_by(|a, b| a.2.total_cmp(&b.2).then(b.0.cmp(&a.0)))?;
@@ -331,16 +330,25 @@ impl FittedEffects {
         &self.lifts[usize::from(occasion.name)]
     }
 
+    /// What the fit held for usual between two instants, without effects; 0 where it cannot tell.
+    ///
+    /// What is added up to a declared peak is counted from here and not from what is known since, or a larger measurement
+    /// would add less.
+    fn usual_within(&self, from: Timestamp, until: Timestamp) -> f64 {
+        let slot = self.step.slot_of(from + (until - from) / 2);
+        self.usual.load(slot).or_else(|| self.base.outline(slot)).unwrap_or(0.0)
+    }
+
     /// Each effect that touches the time between two instants, as it stands.
     fn parts<'a>(
         &'a self,
         standings: &'a Standings<'_>,
         from: Timestamp,
         until: Timestamp,
-        usual: Option<f64>,
     ) -> impl Iterator<Item = Part> + Clone + 'a {
+        let usual = self.usual_within(from, until);
         standings.touching(from, until).map(move |(occasion, standing)| {
-            let expected = occasion.reach(self.lift(occasion), from, until, usual);
+            let expected = occasion.reach(self.lift(occasion), from, until, Some(usual));
             let (adds, reach) = (expected.log >= 0.0, expected.seen(*standing, until));
             let growing = standing.rising.then(|| {
                 let full = occasion.full(self.lift(occasion)).seen(*standing, until).log;
@@ -358,10 +366,16 @@ impl FittedEffects {
         until: Timestamp,
         usual: Option<f64>,
     ) -> Option<InForce> {
-        let parts = self.parts(standings, from, until, usual);
-        let most = parts.clone().filter(|part| part.adds).max_by(|a, b| a.reach.log.total_cmp(&b.reach.log));
+        let parts = self.parts(standings, from, until);
+        // Where nothing is usual, multiples are alike and yet not the same.
+        let moved = |part: &Part| usual.map_or(0.0, |usual| part.reach.lifted(usual) - usual);
+        let larger =
+            |one: (f64, f64), other: (f64, f64)| one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1));
+        let adding = parts.clone().filter(|part| part.adds);
+        let most = adding.max_by(|a, b| larger((moved(a), a.reach.log), (moved(b), b.reach.log)));
         let taken = taken(&parts);
-        let named = parts.max_by(|a, b| a.reach.log.abs().total_cmp(&b.reach.log.abs()))?;
+        let size = |part: &Part| (moved(part).abs(), part.reach.log.abs());
+        let named = parts.max_by(|a, b| larger(size(a), size(b)))?;
         let reach = most.map_or(taken, |most| most.reach.and(&taken));
         Some(InForce { reach, growing: most.unwrap_or(named).growing, name: named.name })
     }
@@ -376,7 +390,7 @@ impl FittedEffects {
         quantile: f64,
         z: f64,
     ) -> f64 {
-        let parts = self.parts(standings, from, until, Some(median));
+        let parts = self.parts(standings, from, until);
         let taken = taken(&parts);
         let adding = parts.filter(|part| part.adds);
         // While it grows, nothing that was seen of it takes away from what was expected.
@@ -413,10 +427,10 @@ impl FittedEffects {
         Cleaned { settled, live }
     }
 
-    /// The logarithm of what an event may bring: its 0.95 quantile over the demand without it.
+    /// What an event may bring to the `usual` demand without it: its 0.95 quantile, or the demand that was declared.
     ///
     /// Where the week itself already holds the expected part, what is declared beyond it is left.
-    fn floor_log(
+    fn floor_load(
         &self,
         event: &Occasion,
         standing: Standing,
@@ -424,14 +438,17 @@ impl FittedEffects {
         until: Timestamp,
         usual: f64,
     ) -> f64 {
+        if let Some(declared) = event.peak(from, until, self.usual_within(from, until)) {
+            return declared.lifted(usual);
+        }
         let z = normal_quantile(Quantile::P95);
         if event.routine {
             let declared = self.lift(event).reach(&event.window, from, until);
-            return z * declared.up;
+            return usual * (z * declared.up).exp();
         }
         let expected = event.reach(self.lift(event), from, until, Some(usual));
         let log = expected.seen(standing, until).log_at(z);
-        if standing.rising { log.max(expected.log_at(z)) } else { log }
+        usual * if standing.rising { log.max(expected.log_at(z)) } else { log }.exp()
     }
 }
 

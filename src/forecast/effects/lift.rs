@@ -159,7 +159,7 @@ impl Lift {
         let spread = |declared: f64| ((declared.powi(2) + (count - 1.0) * apart) / count).sqrt();
         let usual_spread = UNDECLARED_SPREAD * log.abs();
         let (up, down) = declared.map_or((usual_spread, usual_spread), |prior| (prior.up, prior.down));
-        Reach { log, up: spread(up), down: spread(down), shape: seen.shape }
+        Reach { log, up: spread(up), down: spread(down), shape: seen.shape, plus: 0.0 }
     }
 
     /// K: for how many occurrences a declaration counts.

@@ -71,14 +71,16 @@ impl Occasion {
         if self.routine {
             return Reach::default();
         }
-        match (self.window.peak, usual) {
-            (Some(peak), Some(usual)) if usual > 0.0 => {
-                let share = self.window.share(from + (until - from) / 2);
-                let lifted = usual + (peak.get() - usual).max(0.0) * share;
-                Reach { log: (lifted / usual).ln(), ..Reach::default() }
-            }
-            _ => lift.reach(&self.window, from, until),
+        match usual.and_then(|usual| self.peak(from, until, usual)) {
+            Some(declared) => declared,
+            None => lift.reach(&self.window, from, until),
         }
+    }
+
+    /// What is to be added between two instants where a demand was declared and not a multiple.
+    pub(super) fn peak(&self, from: Timestamp, until: Timestamp, usual: f64) -> Option<Reach> {
+        let share = self.window.share(from + (until - from) / 2);
+        Some(Reach::up_to(self.window.peak?.get(), usual, share))
     }
 
     /// The lift that is expected when it has grown, as a multiple.

@@ -1,4 +1,5 @@
-//! How many times the usual demand, and how sure: a lift in the logarithm, with a spread to either side.
+//! How many times the usual demand, and how sure: a lift in the logarithm, with a spread to either side; and what comes on top
+//! of it where a demand was declared and not a multiple.
 
 use crate::calendar::Uplift;
 use crate::time::Timestamp;
@@ -21,9 +22,16 @@ pub(super) struct Reach {
     pub(super) down: f64,
     /// How far the minutes of one occurrence lie from the rest of it, beside that.
     pub(super) shape: f64,
+    /// What is added after that, in the unit of the series. It has no spread, and is there where the usual is 0.
+    pub(super) plus: f64,
 }
 
 impl Reach {
+    /// What `share` of it brings where the usual is `usual`, when demand was declared to grow to `peak`.
+    pub(super) fn up_to(peak: f64, usual: f64, share: f64) -> Self {
+        Self { plus: (peak - usual).max(0.0) * share, ..Self::default() }
+    }
+
     /// What was declared, where `share` of it is in force: `expected` is the median, `lower` and `upper` the 0.05 and
     /// 0.95 quantiles.
     pub(super) fn declared(uplift: &Uplift, share: f64) -> Self {
@@ -33,7 +41,21 @@ impl Reach {
             log,
             up: (in_force(uplift.upper) - log) / Z_UPPER,
             down: (log - in_force(uplift.lower)) / Z_UPPER,
-            shape: 0.0,
+            ..Self::default()
+        }
+    }
+
+    /// `base` with it, at the median.
+    pub(super) fn lifted(&self, base: f64) -> f64 {
+        base * self.log.exp() + self.plus
+    }
+
+    /// `load` without it, where `usual` is what would be usual. What was added is divided out as well, for a surprise that is a
+    /// tenth of a launch is a large part of what comes without it.
+    pub(super) fn divide_out(&self, load: f64, usual: Option<f64>) -> f64 {
+        match usual {
+            Some(usual) if self.plus > 0.0 => load * (usual / self.lifted(usual)),
+            _ => load * (-self.log).exp(),
         }
     }
 
@@ -43,13 +65,14 @@ impl Reach {
         self.log + z * spread.hypot(self.shape)
     }
 
-    /// Two at once, neither of which knows of the other.
+    /// Two at once, neither of which knows of the other; the other one comes on top.
     pub(super) fn and(&self, other: &Self) -> Self {
         Self {
             log: self.log + other.log,
             up: self.up.hypot(other.up),
             down: self.down.hypot(other.down),
             shape: self.shape.hypot(other.shape),
+            plus: self.plus * other.log.exp() + other.plus,
         }
     }
 
@@ -65,6 +88,7 @@ impl Reach {
             up: self.up * standing.left,
             down: self.down * standing.left,
             shape: self.shape * drifted,
+            plus: self.plus,
         }
     }
 
@@ -74,9 +98,9 @@ impl Reach {
     /// where a base of zero has no logarithm. With a certain base it is the lift's own quantile times the base, with a
     /// certain lift the base's own quantile times the lift, and it never decreases with `z`.
     pub(super) fn over(&self, median: f64, quantile: f64, z: f64) -> f64 {
-        let lifted = median * self.log.exp();
+        let lifted = self.lifted(median);
         let of_base = (quantile - median) * self.log.exp();
-        let of_lift = median * self.log_at(z).exp() - lifted;
+        let of_lift = median * (self.log_at(z).exp() - self.log.exp());
         let away = of_base.hypot(of_lift);
         if z < 0.0 { lifted - away } else { lifted + away }
     }
@@ -192,7 +216,7 @@ mod tests {
     fn quantiles_of_the_product_never_cross_and_a_certain_lift_only_multiplies() {
         let certain = Reach { log: 2.0_f64.ln(), ..Reach::default() };
         assert!((certain.over(10.0, 14.0, 1.3) - 28.0).abs() < 1e-12);
-        let unsure = Reach { log: 0.7, up: 0.4, down: 0.2, shape: 0.1 };
+        let unsure = Reach { log: 0.7, up: 0.4, down: 0.2, shape: 0.1, ..Reach::default() };
         let mut last = f64::NEG_INFINITY;
         for percent in 1..100 {
             let z = normal_quantile(level(f64::from(percent) / 100.0));
