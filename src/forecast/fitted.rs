@@ -86,10 +86,11 @@ impl FittedTide {
             wall: lattice.wall.clone(),
             scale: lattice.scale,
             first_cell: lattice.origin,
-            // The rest of the last day is not spoken of.
+            // The rest of the last day is not spoken of; where the end lies in the second pass of the autumn hour, the first
+            // pass reaches up to an hour beyond its cell.
             cells: cells
                 .iter()
-                .take(lattice.wall.cell(covered.end) + 1 - lattice.origin)
+                .take(lattice.wall.cell(covered.end) + 1 + lattice.wall.hours(1) - lattice.origin)
                 .map(Kept::of)
                 .collect(),
             closed: (lattice.origin..)
@@ -117,7 +118,9 @@ impl FittedTide {
 
     /// The forecast of a slot as the fit left it, and its cell.
     fn cell(&self, slot: Slot) -> Option<(usize, Cell)> {
-        let index = self.wall.cell(slot);
+        let own = self.wall.cell(slot);
+        // After an origin in the first pass of the autumn hour, the second begins with cells before its own.
+        let index = if slot < self.covered.start { own } else { own.max(self.first_cell) };
         let cell = self.cells.get(index.checked_sub(self.first_cell)?)?;
         let share = self.shape.at(self.wall.slot_of_day(slot));
         let closed = self.closed.binary_search_by_key(&index, |(closed, _)| *closed).ok();

@@ -232,11 +232,16 @@ fn base(
         made.push(origin);
     }
     made.reverse();
+    // In the autumn hour a slot after the origin may share its cell with one long before it, and the other way round.
+    let cell = |slot: Slot| {
+        let cell = wall.cell(slot);
+        if slot < present { cell.min(lattice.origin) } else { cell.max(lattice.origin) }
+    };
     let past = (slots.start.0..present.0).map(Slot);
-    let first = past.into_iter().find(|slot| wall.cell(*slot) >= from).unwrap_or(present);
+    let first = past.into_iter().find(|slot| cell(*slot) >= from).unwrap_or(present);
     let mut base = Base::empty(wall.step, first);
     for slot in (first.0..slots.end.0).map(Slot) {
-        let cell = wall.cell(slot);
+        let cell = cell(slot);
         if made.get(base.made.len()).is_some_and(|made| *made <= cell) {
             base.made.push(slot);
         }
@@ -275,8 +280,11 @@ mod tests {
 
     /// `days` of a week by the wall clock of New York, from 1 October 2026, a month before the clocks change.
     fn history(days: i64, load: impl Fn(i64, i64) -> f64) -> Series {
+        history_from(half_hour().slot_of("2026-10-01T04:30:00Z".parse().unwrap()), days, load)
+    }
+
+    fn history_from(first: Slot, days: i64, load: impl Fn(i64, i64) -> f64) -> Series {
         let step = half_hour();
-        let first = step.slot_of("2026-10-01T04:30:00Z".parse().unwrap());
         let clock = LocalClock::over(ZONE, step.start(first), step.end(first.plus(DAY * days)));
         let mut series = Series::empty(step, first);
         for slot in (first.0..first.0 + DAY * days).map(Slot) {
@@ -316,6 +324,37 @@ mod tests {
             let slot = origin.plus(i64::try_from(ahead).unwrap());
             let truth = series.load(slot).unwrap();
             assert!((median - truth).abs() < 0.02 * truth + 1.0, "{slot:?}: {median} for {truth}");
+        }
+    }
+
+    #[test]
+    fn fits_and_forecasts_are_made_from_every_slot_of_the_nights_on_which_the_clocks_change() {
+        let step = half_hour();
+        for (night, days) in [("2026-03-08", 30), ("2026-11-01", 30), ("2026-11-01", 2)] {
+            let dusk = step.slot_of(format!("{night}T02:00:00Z").parse().unwrap());
+            let begun = dusk.plus(-DAY * days);
+            let series = history_from(begun, days + 6, office);
+            // The night itself, and the fits whose last slots lie in it.
+            for fitted_at in (3..15).chain(-115..-109) {
+                let origin = dusk.plus(fitted_at);
+                let Ok(fitted) = tide().fit(&series, origin) else { continue };
+                for later in [0, 1, 2, 5, 25] {
+                    let origin = origin.plus(later);
+                    let known = Known { settled: &series, origin, live: None };
+                    let forecast = fitted.forecast(&known, origin..origin.plus(96), &levels());
+                    let forecast = forecast.unwrap_or_else(|| panic!("{night} {fitted_at} {later}"));
+                    if days < 8 {
+                        continue;
+                    }
+                    for row in forecast.rows() {
+                        let truth = series.load(row.slot).unwrap();
+                        assert!(
+                            (row.loads[0] - truth).abs() < 0.02 * truth + 1.0,
+                            "{fitted_at} {row:?}: {truth}"
+                        );
+                    }
+                }
+            }
         }
     }
 
