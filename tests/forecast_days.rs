@@ -13,9 +13,10 @@ use tidetable::calendar::{Almanac, BusinessDays, Calendar, Closures};
 use tidetable::forecast::{
     Doubt, Exclusion, Explanation, Fitted, Known, Observation, Part, Shares, Unfit, forecaster,
 };
+use tidetable::plan;
 use tidetable::series::Series;
 use tidetable::time::{LocalClock, Slot, Step};
-use tidetable::units::{Load, Quantile};
+use tidetable::units::{Load, LoadPerReplica, Quantile, Replicas};
 
 const ZONE: Tz = Tz::America__New_York;
 const LEVELS: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
@@ -496,4 +497,27 @@ fn strange_loads_have_forecasts_that_are_finite_and_in_order() {
             }
         }
     }
+}
+
+#[test]
+fn a_wrapped_value_that_settles_after_the_fit_does_not_ask_for_all_there_is() {
+    let bank = Bank::new(&[]);
+    let mut calls = bank.calls("2026-01-05", "2026-03-04");
+    let origin = midnight(date("2026-03-03")).plus(24);
+    let model = fit(&bank, &calls, origin);
+    let most = calls.until(origin).points().map(|(_, load)| load.get()).fold(0.0, f64::max);
+    let seen = model.most_seen().expect("it has learned").get();
+    assert!((seen / most - 1.0).abs() < 1e-9, "{seen} for {most}");
+    calls.put(origin, Load::saturating(1e19));
+    let known = Known { settled: &calls, origin: origin.next(), live: None };
+    let (one, max) = (LoadPerReplica::try_new(1.0).expect("above 0"), Replicas(1_000_000));
+    let options = plan::Options {
+        lead_time: Duration::from_secs(300),
+        quantile: Quantile::P95,
+        growth: plan::Growth::default(),
+    };
+    let now = step().start(origin.next());
+    let plan = plan::for_lead_time(now, model.as_ref(), &known, one, &options, Quantile::P95, max);
+    let plan = plan.expect("a plan");
+    assert!(plan.absurd.is_some() && plan.peak.get() <= 20.0 * most, "{plan:?}");
 }

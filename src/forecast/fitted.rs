@@ -11,7 +11,7 @@ use super::spread::Spread;
 use super::{Components, Explanation, Fitted, Forecast, HORIZON, Known, Observation};
 use crate::calendar::DayKind;
 use crate::time::{Slot, Step};
-use crate::units::Quantile;
+use crate::units::{Load, Quantile};
 
 /// What the fit says of one cell to come, in means.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +51,8 @@ pub(super) struct FittedTide {
     wall: Wall,
     /// What a load of 1 stands for.
     scale: f64,
+    /// The busiest cell that was learned from.
+    busiest: f64,
     first_cell: usize,
     cells: Box<[Kept]>,
     /// Those that are expected to be closed; ascending.
@@ -85,6 +87,7 @@ impl FittedTide {
             step: base.step,
             wall: lattice.wall.clone(),
             scale: lattice.scale,
+            busiest: (0..lattice.origin).filter_map(|cell| lattice.load(cell)).fold(0.0, f64::max),
             first_cell: lattice.origin,
             // The rest of the last day is not spoken of; where the end lies in the second pass of the autumn hour, the first
             // pass reaches up to an hour beyond its cell.
@@ -195,6 +198,10 @@ struct Seen<'a, P: Past> {
 impl Fitted for FittedTide {
     fn explanation(&self) -> Explanation {
         self.explanation.clone()
+    }
+
+    fn most_seen(&self) -> Option<Load> {
+        Some(Load::saturating(self.scale * self.busiest))
     }
 
     fn outline(&self, slot: Slot) -> Option<f64> {
