@@ -169,7 +169,7 @@ impl Past {
 
     /// The slots of those runs that come at the time of no other of `all`; none where they are the nature of the service.
     fn lonely<'a>(&self, runs: impl Iterator<Item = &'a Range<Slot>>, all: &[Range<Slot>]) -> Vec<Slot> {
-        let again = |run: &Range<Slot>| all.iter().any(|other| self.same_time(run.start, other.start));
+        let again = |run: &Range<Slot>| all.iter().any(|other| self.same_time(run, other));
         let lonely: Vec<Slot> = runs.filter(|run| !again(run)).flat_map(slots).collect();
         if self.is_nature(lonely.len()) { Vec::new() } else { lonely }
     }
@@ -313,6 +313,31 @@ mod tests {
             if begins { 300.0 } else { usual }
         };
         assert_eq!(found(&weeks(often), &almanac()), [], "the nature of the service");
+    }
+
+    #[test]
+    fn what_begins_some_minutes_earlier_or_later_the_next_day_is_a_habit() {
+        // Three times the usual for two hours or for ten minutes, on four evenings, a minute a slot.
+        let minute = Step::MINUTE;
+        let first = minute.slot_of("2026-03-16T04:00:00Z".parse().unwrap()).next();
+        let evenings = |lasts: i64, begins: &[i64]| {
+            let mut series = Series::empty(minute, first);
+            for index in 0..35 * 1_440 {
+                let peaks = |begin: &i64| (*begin..begin + lasts).contains(&index);
+                let load = if begins.iter().any(peaks) { 300.0 } else { 100.0 + (index % 7) as f64 };
+                series.put(first.plus(index), Load::saturating(load));
+            }
+            Findings::of(&series, series.end(), &almanac(), &[]).doubts.len()
+        };
+        let at = |day: i64, hour: i64, minutes: i64| day * 1_440 + hour * 60 + minutes;
+        for lasts in [120, 10] {
+            let jitter = [at(20, 20, 0), at(21, 20, 4), at(22, 19, 57), at(24, 20, 21)];
+            assert_eq!(evenings(lasts, &jitter[..2]), 0, "two evenings of {lasts} min");
+            assert_eq!(evenings(lasts, &jitter), 0, "four evenings of {lasts} min");
+        }
+        assert_eq!(evenings(120, &[at(20, 18, 40), at(24, 20, 21)]), 0, "they overlap");
+        assert_eq!(evenings(120, &[at(20, 10, 0), at(24, 20, 21)]), 240, "at different times of day");
+        assert_eq!(evenings(10, &[at(20, 19, 40), at(24, 20, 21)]), 20, "not at the same time");
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! What was measured, asked slot by slot: what other weeks show at the same time, and what the almanac says of it.
 
+use std::ops::Range;
+
 use crate::calendar::{DayKind, Outlook};
 use crate::time::{LocalClock, Slot, Step, from_epoch_seconds};
 
 /// So many weeks before and after a slot tell what is usual there, each with so many slots around the same time.
 const WEEKS: i64 = 4;
 pub(super) const AROUND: i64 = 2;
+
+/// What people, queues and cron jobs begin every day begins within this time of when it began the day before, or within
+/// [`AROUND`] slots of a coarser grid.
+const JITTER_SECONDS: i64 = 1_800;
 
 /// What is in doubt more often than once in so many slots, a slot or two at a time, is the nature of the service. A few are
 /// always allowed, for a short history.
@@ -63,14 +69,19 @@ impl Past {
             .filter(|loads| !loads.is_empty())
     }
 
-    /// Whether two slots of different days lie at the same time of day, within two slots, by the wall clock or by UTC.
-    pub(super) fn same_time(&self, one: Slot, other: Slot) -> bool {
-        let apart = other.since(one) * self.step.seconds();
-        let wall = |slot: Slot| self.clock.local_seconds(self.step.start(slot));
-        let close = |seconds: i64| {
-            let of_day = seconds.rem_euclid(86_400);
-            of_day.min(86_400 - of_day) <= AROUND * self.step.seconds()
+    /// Whether two runs of different days come at the same time of day, by the wall clock or by UTC: they overlap there, or begin
+    /// within [`JITTER_SECONDS`] of each other.
+    pub(super) fn same_time(&self, one: &Range<Slot>, other: &Range<Slot>) -> bool {
+        let seconds = |slots: i64| slots * self.step.seconds();
+        let lasts = |run: &Range<Slot>| seconds(run.end.since(run.start));
+        let jitter = JITTER_SECONDS.max(seconds(AROUND));
+        let close = |apart: i64| {
+            let later = apart.rem_euclid(86_400);
+            let earlier = 86_400 - later;
+            later <= jitter.max(lasts(one) - 1) || earlier <= jitter.max(lasts(other) - 1)
         };
+        let wall = |run: &Range<Slot>| self.clock.local_seconds(self.step.start(run.start));
+        let apart = seconds(other.start.since(one.start));
         apart.abs() > 43_200 && (close(apart) || close(wall(other) - wall(one)))
     }
 

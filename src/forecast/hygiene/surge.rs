@@ -47,7 +47,7 @@ pub(super) fn surges(past: &Past, busiest: f64) -> Vec<Slot> {
     if runs.len() as f64 > allowed.floor().max(ALWAYS_ALLOWED as f64) {
         return Vec::new();
     }
-    let lonely = runs.iter().filter(|run| !runs.iter().any(|other| past.same_time(run.start, other.start)));
+    let lonely = runs.iter().filter(|run| !runs.iter().any(|other| past.same_time(run, other)));
     let slots = lonely.flat_map(|run| (run.start.0..run.end.0).map(Slot));
     slots.filter(|slot| past.load(*slot).is_some()).collect()
 }
