@@ -376,11 +376,15 @@ fn who_is_asked_grows_with_history_and_who_is_not_is_told_with_the_reason() {
     let explained = |day: &str| fit(&bank, &calls, midnight(date(day))).explanation();
 
     let two_days = explained("2026-08-05");
-    let all = ["week_profile", "log_ridge", "nonnegative", "nowcast"];
+    let all = ["week_profile", "log_ridge", "nonnegative", "nowcast", "surge_search", "shift_search"];
     assert_eq!(refused(&two_days), all);
     let why = two_days.refusals[0].why;
     assert_eq!(why, Unfit::TooShort { measured_hours: 48, needed_hours: 168 });
     assert!(two_days.blends.iter().all(|blend| !blend.judged), "{:?}", two_days.blends);
+
+    let two_weeks = explained("2026-08-17");
+    assert_eq!(refused(&two_weeks), ["nowcast", "surge_search", "shift_search"]);
+    assert_eq!(two_weeks.refusals[1].why, Unfit::TooShort { measured_hours: 336, needed_hours: 504 });
 
     // On Labor Day's eve a holiday is coming, and none was seen.
     let five_weeks = explained("2026-09-06");

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::past::Past;
+use super::past::{Past, runs, slots};
 use super::shift::shifts;
+use super::spike::busiest;
 use super::surge::surges;
 use super::{Doubt, Exclusion};
 use crate::calendar::Almanac;
@@ -11,24 +12,15 @@ use crate::series::Series;
 use crate::time::{LocalClock, Slot};
 use crate::units::Load;
 
-/// "The busiest there is": all but one in so many of what was measured is below it.
-const BUSIEST_ONE_IN: usize = 200;
-
-/// Hardly a service grows a thousand-fold over its busiest: one that idles but for a nightly batch does. None grows a
-/// million-fold; a wrapped counter does, by 10^15 and more.
-const ABSURD_TIMES: f64 = 1_000.0;
-const IMPOSSIBLE_TIMES: f64 = 1e6;
-
-/// A spike is so many times the busiest there is, and so many times its neighbours and the same time of other weeks.
-const SPIKE_OVER_BUSIEST: f64 = 2.0;
-const SPIKE_OVER_USUAL: f64 = 8.0;
-
-/// A spike is no longer than this, in slots and in seconds: what lasts longer is demand that somebody has waited for.
-const SPIKE_SLOTS: i64 = 2;
-const SPIKE_SECONDS: i64 = 900;
-
 /// Fewer weeks than this tell nothing.
 pub(super) const FEWEST_WEEKS: usize = 2;
+
+/// Nor do fewer days, of which a zero is asked where there are not so many weeks. A surge is not: what is twice as much as on
+/// any other day may be a Monday.
+const FEWEST_DAYS: usize = 4;
+
+/// Zeros for longer than so many slots are an outage.
+const RESET_SLOTS: i64 = 2;
 
 /// What is odd about a history.
 #[derive(Debug, Default, PartialEq)]
@@ -114,92 +106,18 @@ impl Findings {
     }
 }
 
-/// The runs in ascending slots.
-fn runs(ascending: &[Slot]) -> impl Iterator<Item = Range<Slot>> + '_ {
-    let runs = ascending.chunk_by(|slot, next| slot.next() == *next);
-    runs.filter_map(|run| Some(*run.first()?..run.last()?.next()))
-}
-
-/// Each slot of a run.
-fn slots(run: &Range<Slot>) -> impl Iterator<Item = Slot> + use<> {
-    (run.start.0..run.end.0).map(Slot)
-}
-
-/// The load that all but one in [`BUSIEST_ONE_IN`] stay below; 0 without any.
-fn busiest(mut loads: Vec<f64>) -> f64 {
-    if loads.is_empty() {
-        return 0.0;
-    }
-    // Two more than the share are above it, so that a spike of a short history does not excuse itself.
-    let place = loads.len().saturating_sub(loads.len() / BUSIEST_ONE_IN + 3);
-    *loads.select_nth_unstable_by(place, f64::total_cmp).1
-}
-
 impl Past {
-    /// What cannot be, and what can hardly be and stands alone. What comes again, is announced or is the nature of the service
-    /// is a batch of one that idles otherwise.
-    fn absurd(&self, busiest: f64) -> Vec<Slot> {
-        let beyond = |times: f64| move |load: f64| busiest > 0.0 && load / busiest > times;
-        let runs = self.runs(beyond(ABSURD_TIMES));
-        let unannounced = |run: &&Range<Slot>| !slots(run).any(|slot| self.excused(slot));
-        let odd = runs.iter().filter(unannounced).filter(|run| !self.is_usual(run));
-        let mut absurd = self.lonely(odd, &runs);
-        absurd.extend(self.runs(beyond(IMPOSSIBLE_TIMES)).iter().flat_map(slots));
-        absurd.sort_unstable();
-        absurd.dedup();
-        absurd
-    }
-
-    /// A slot or two that stand out alone.
-    fn spikes(&self, busiest: f64) -> Vec<Slot> {
-        let high = |load: f64| busiest > 0.0 && load / busiest > SPIKE_OVER_BUSIEST;
-        let runs = self.runs(high);
-        let short = |run: &&Range<Slot>| {
-            let slots = run.end.since(run.start);
-            slots <= SPIKE_SLOTS && slots * self.step.seconds() <= SPIKE_SECONDS
-        };
-        self.lonely(runs.iter().filter(short).filter(|run| self.stands_out(run)), &runs)
-    }
-
-    /// The runs of slots with such loads.
-    fn runs(&self, such: impl Fn(f64) -> bool) -> Vec<Range<Slot>> {
-        let such: Vec<Slot> = self.slots().filter(|(_, load)| such(*load)).map(|(slot, _)| slot).collect();
-        runs(&such).collect()
-    }
-
-    /// The slots of those runs that come at the time of no other of `all`; none where they are the nature of the service.
-    fn lonely<'a>(&self, runs: impl Iterator<Item = &'a Range<Slot>>, all: &[Range<Slot>]) -> Vec<Slot> {
-        let again = |run: &Range<Slot>| all.iter().any(|other| self.same_time(run, other));
-        let lonely: Vec<Slot> = runs.filter(|run| !again(run)).flat_map(slots).collect();
-        if self.is_nature(lonely.len()) { Vec::new() } else { lonely }
-    }
-
-    /// Whether another week shows a fair part of a run at the same time.
-    fn is_usual(&self, run: &Range<Slot>) -> bool {
-        let least = slots(run).filter_map(|slot| self.load(slot)).fold(f64::INFINITY, f64::min);
-        slots(run).any(|slot| self.weeks(slot).flatten().any(|other| other * SPIKE_OVER_USUAL >= least))
-    }
-
-    /// Whether a run is far above both of its neighbours and what is usual then.
-    fn stands_out(&self, run: &Range<Slot>) -> bool {
-        let loads = (run.start.0..run.end.0).filter_map(|slot| self.load(Slot(slot)));
-        let least = loads.fold(f64::INFINITY, f64::min);
-        let below = |load: f64| load * SPIKE_OVER_USUAL < least;
-        let (before, after) = (self.load(run.start.plus(-1)), self.load(run.end));
-        let alone = before.is_some_and(below) && after.is_some_and(below);
-        alone && self.weeks(run.start).flatten().all(below) && !self.excused(run.start)
-    }
-
     /// Zeros where the same time of other weeks never is 0: those of a slot or two, and those that last.
     fn zeros(&self) -> [Vec<Slot>; 2] {
         let zeros = self.slots().filter(|(_, load)| *load <= 0.0).map(|(slot, _)| slot);
         let out: Vec<Slot> = zeros.filter(|slot| self.never_zero(*slot) && !self.excused(*slot)).collect();
         let (short, long): (Vec<_>, Vec<_>) =
-            runs(&out).partition(|run| run.end.since(run.start) <= SPIKE_SLOTS);
+            runs(&out).partition(|run| run.end.since(run.start) <= RESET_SLOTS);
         let [short, long] = [short, long].map(|runs| runs.iter().flat_map(slots).collect::<Vec<Slot>>());
         [if self.is_nature(short.len()) { Vec::new() } else { short }, long]
     }
 
+    /// Whether neither other weeks nor, where those are too few, other days of its kind are 0 at the time of a slot.
     fn never_zero(&self, slot: Slot) -> bool {
         let mut weeks = 0;
         for loads in self.weeks(slot) {
@@ -208,7 +126,10 @@ impl Past {
             }
             weeks += 1;
         }
-        weeks >= FEWEST_WEEKS
+        weeks >= FEWEST_WEEKS || {
+            let days: Vec<Vec<f64>> = self.days(slot).collect();
+            days.len() >= FEWEST_DAYS && days.iter().flatten().all(|load| *load > 0.0)
+        }
     }
 }
 
@@ -374,6 +295,18 @@ mod tests {
         assert!(found.iter().all(|(_, doubt)| *doubt == Doubt::Outage), "{found:?}");
         // From noon to midnight and from the opening at seven to noon, less what is too near to closed hours to tell.
         assert_eq!(found.len(), 144 + 60 - 2 * usize::try_from(AROUND).unwrap());
+    }
+
+    #[test]
+    fn in_a_fortnight_an_outage_is_told_by_other_days_of_its_kind() {
+        let whole = weeks(|at, usual| if (NOON..NOON + 8).contains(&at) { 0.0 } else { usual });
+        // Thirteen days around it: no slot has two other weeks.
+        let (from, until) = (first().plus(10 * DAY), first().plus(23 * DAY));
+        let short = whole.between(from, until);
+        let expected: Vec<_> = (NOON..NOON + 8).map(|slot| (slot, Doubt::Outage)).collect();
+        assert_eq!(found(&short, &almanac()), expected);
+        // On the third day of a service nobody knows.
+        assert_eq!(found(&whole.between(first().plus(14 * DAY), first().plus(17 * DAY)), &almanac()), []);
     }
 
     #[test]

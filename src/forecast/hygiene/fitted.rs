@@ -3,12 +3,17 @@
 use std::ops::Range;
 
 use super::Hygiene;
-use crate::forecast::{EventFloor, Explanation, Fitted, Forecast, Known, Peak};
+use crate::forecast::{EventFloor, Explanation, Fitted, Forecast, Known, Peak, Refusal, Unfit};
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
 
 /// How far back a model looks when it forecasts: two days for the newest measurement, and a day before that.
 const LOOKS_BACK_SECONDS: i64 = 3 * 86_400;
+
+/// What is held against two other weeks cannot be found in less than three, and says so: nothing left out must not read as
+/// nothing odd.
+const NEEDED_HOURS: usize = 3 * 7 * 24;
+const NEEDY: [&str; 2] = ["surge_search", "shift_search"];
 
 /// A fitted base, what it was learned from, and what it is not shown.
 #[derive(Debug)]
@@ -77,6 +82,13 @@ impl Fitted for FittedHygiene {
     }
 
     fn explanation(&self) -> Explanation {
-        Explanation { hygiene: Some(self.report.clone()), ..self.base.explanation() }
+        let mut explanation = Explanation { hygiene: Some(self.report.clone()), ..self.base.explanation() };
+        let slots = i64::try_from(self.report.measured).unwrap_or(i64::MAX);
+        let measured_hours = usize::try_from(slots.saturating_mul(self.step.seconds()) / 3_600).unwrap_or(0);
+        if measured_hours < NEEDED_HOURS {
+            let why = Unfit::TooShort { measured_hours, needed_hours: NEEDED_HOURS };
+            explanation.refusals.extend(NEEDY.map(|candidate| Refusal { candidate, why }));
+        }
+        explanation
     }
 }

@@ -21,6 +21,7 @@ mod findings;
 mod fitted;
 mod past;
 mod shift;
+mod spike;
 mod surge;
 
 use std::ops::Range;
