@@ -24,6 +24,9 @@ pub(super) const CELL_SECONDS: i64 = 300;
 const OUTAGE_SHARE: f64 = 0.05;
 const OUTAGE_EXPECTED: f64 = 0.25;
 
+/// What has lasted for longer than this is how it is now, and no outage: traffic that moved away, but for some probes.
+const LASTING_HOURS: usize = 48;
+
 /// Where slots lie on the wall clock.
 #[derive(Debug, Clone)]
 pub(super) struct Wall {
@@ -180,7 +183,8 @@ impl Lattice {
     }
 
     /// Takes outages out of the statistics: three hours that together had less than a twentieth of what the weeks before let
-    /// expect, where that is no quiet time. Otherwise next week would be forecast to fail again.
+    /// expect, where that is no quiet time. Otherwise next week would be forecast to fail again. What lasts for two days is
+    /// learned from all the same, or the old level would be forecast for three weeks, until the weeks before have forgotten it.
     fn mask_outages(&mut self) {
         let (week, span) = (self.wall.week(), self.wall.hours(3));
         let expected = |lattice: &Self, cell: usize| {
@@ -200,18 +204,38 @@ impl Lattice {
             (0..self.origin).map(|cell| expected(self, cell).filter(|_| self.used[cell])).collect();
         let expected = Prefix::of(usual.iter().copied());
         let observed = Prefix::of((0..self.origin).map(|cell| usual[cell].map(|_| self.loads[cell])));
-        let mut until_masked = 0;
+        // Windows of the slump under way by where they end. It goes on through quiet times, until demand is back.
+        let mut slump: Vec<usize> = Vec::new();
         for until in span..=self.origin {
             let ([usual, count], [load, _]) =
                 (expected.over(until - span, until), observed.over(until - span, until));
-            if count > 0.0 && usual > OUTAGE_EXPECTED * count && load < OUTAGE_SHARE * usual {
-                for cell in (until - span).max(until_masked)..until {
-                    if std::mem::take(&mut self.used[cell]) {
-                        self.slumped += self.slots[cell].1 as usize;
-                    }
-                }
-                until_masked = until;
+            if count <= 0.0 || usual <= OUTAGE_EXPECTED * count {
+                continue;
             }
+            if load < OUTAGE_SHARE * usual {
+                slump.push(until);
+            } else {
+                self.mask_slump(&slump, span);
+                slump.clear();
+            }
+        }
+        self.mask_slump(&slump, span);
+    }
+
+    /// Takes the windows of `span` cells that end at `slump` out of the statistics, unless they are what is usual by now.
+    fn mask_slump(&mut self, slump: &[usize], span: usize) {
+        let (Some(first), Some(last)) = (slump.first(), slump.last()) else { return };
+        if last + span - first > self.wall.hours(LASTING_HOURS) {
+            return;
+        }
+        let mut until_masked = 0;
+        for until in slump {
+            for cell in (until - span).max(until_masked)..*until {
+                if std::mem::take(&mut self.used[cell]) {
+                    self.slumped += self.slots[cell].1 as usize;
+                }
+            }
+            until_masked = *until;
         }
     }
 

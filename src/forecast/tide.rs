@@ -417,6 +417,25 @@ mod tests {
     }
 
     #[test]
+    fn two_days_after_traffic_moved_away_it_is_not_expected_back() {
+        let moved = |day: i64| {
+            history(45, move |at, second| rough(at, second) * if at >= 20_727 + day { 0.02 } else { 1.0 })
+        };
+        // What is forecast of two days as a share of what was usual; 1 October 2026 is day 20,727 of the epoch.
+        let expected = |series: &Series, days: i64| {
+            let origin = series.first().plus(DAY * days);
+            let said: f64 = medians(series, origin, 96).iter().sum();
+            said / (0..96).filter_map(|ahead| history(45, rough).load(origin.plus(ahead))).sum::<f64>()
+        };
+        let away = moved(28);
+        for days in [31, 33, 38, 43] {
+            let share = expected(&away, days);
+            assert!(share < 0.2, "{share} of the usual {} days later", days - 28);
+        }
+        assert!(expected(&away, 29) > 0.7, "a day may be an outage");
+    }
+
+    #[test]
     fn less_than_a_day_is_an_answer_of_its_own() {
         let series = history(1, office).until(half_hour().slot_of("2026-10-02T02:30:00Z".parse().unwrap()));
         let error = tide().fit(&series, series.end()).unwrap_err();
