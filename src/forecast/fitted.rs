@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::lattice::{Lattice, Wall};
 use super::near::{self, Lead};
-use super::recent::{Base, Newest, Past, Present, Said, Time, deviation, moved};
+use super::recent::{Base, Newest, Past, Present, Said, deviation, moved};
 use super::rest::{Closed, Rest};
 use super::shape::Shape;
 use super::spread::Spread;
@@ -139,14 +139,6 @@ impl FittedTide {
     /// The day's forecast of a slot that the base does not reach.
     fn beyond(&self, slot: Slot) -> Option<f64> {
         self.cell(slot).filter(|_| slot >= self.covered.start).map(|(_, cell)| cell.point)
-    }
-
-    fn time(&self, slot: Slot) -> Time {
-        let cell = self.wall.cell(slot);
-        Time {
-            of_day: (cell % self.wall.day) as f64 / self.wall.day as f64,
-            weekday: self.wall.weekday(cell / self.wall.day),
-        }
     }
 
     /// Whether the slot is expected to be closed, or was.
@@ -329,7 +321,7 @@ impl<P: Past> Seen<'_, P> {
         }
         let present = self.present.as_ref()?;
         let said = Said { newest: cell.point, former: fitted.base.former(target).unwrap_or(cell.point) };
-        let reading = fitted.base.read(&self.past, present, (target, said), fitted.time(target));
+        let reading = fitted.base.read(&self.past, present, (target, said), fitted.wall.time(target));
         // Settled points that are older than the experts reach say nothing; the live one still does.
         let settled = Between::of(&fitted.leads, lead);
         let expected =
@@ -344,7 +336,7 @@ impl<P: Past> Seen<'_, P> {
         let size = |lead: &Lead| lead.forecast(&reading).size;
         let sizes = (sizes, size(sizes.nearer), size(sizes.farther));
         let seconds = live.map_or(lead, |(lead, _)| lead) * fitted.step.seconds();
-        Some(Near { point, sizes, of_day: fitted.time(target).of_day, share: near_share(seconds) })
+        Some(Near { point, sizes, of_day: fitted.wall.time(target).of_day, share: near_share(seconds) })
     }
 }
 

@@ -13,7 +13,8 @@ use std::ops::Range;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
-use crate::calendar::{Almanac, DayKind};
+use super::recent::Time;
+use crate::calendar::{Almanac, DayKind, Outlook};
 use crate::series::Series;
 use crate::time::{LocalClock, Slot, Step};
 
@@ -27,6 +28,10 @@ const OUTAGE_EXPECTED: f64 = 0.25;
 /// What has lasted for longer than this is how it is now, and no outage: traffic that moved away, but for some probes.
 const LASTING_HOURS: usize = 48;
 
+/// Where nobody says otherwise business rests on Saturday and Sunday; so, too, for a calendar without any day of rest, for
+/// customers have them.
+const USUAL_WEEKEND: [bool; 7] = [false, false, false, false, false, true, true];
+
 /// Where slots lie on the wall clock.
 #[derive(Debug, Clone)]
 pub(super) struct Wall {
@@ -36,6 +41,8 @@ pub(super) struct Wall {
     first_day: i64,
     /// Cells in a day.
     pub(super) day: usize,
+    /// Whether business rests, from Monday to Sunday.
+    weekend: [bool; 7],
 }
 
 impl Wall {
@@ -44,7 +51,24 @@ impl Wall {
         let clock = LocalClock::over(timezone, step.start(slots.start), step.end(slots.end));
         let first_day = clock.local_seconds(step.start(slots.start)).div_euclid(86_400);
         let day = usize::try_from(86_400 / step.seconds().max(CELL_SECONDS)).unwrap_or(1).max(1);
-        Self { step, clock, first_day, day }
+        Self { step, clock, first_day, day, weekend: USUAL_WEEKEND }
+    }
+
+    /// The same with the weekend of an outlook, if it has one.
+    fn resting(mut self, outlook: &Outlook) -> Self {
+        let mut weekend = [false; 7];
+        for row in 0..7 {
+            weekend[self.weekday(row)] = outlook.day(self.date(row)).kind == DayKind::Weekend;
+        }
+        if weekend.contains(&true) {
+            self.weekend = weekend;
+        }
+        self
+    }
+
+    /// Whether the day of a row rests by the day of the week.
+    pub(super) fn rests(&self, row: usize) -> bool {
+        self.weekend[self.weekday(row)]
     }
 
     /// Cells in a week.
@@ -75,6 +99,13 @@ impl Wall {
         let passed = last.since(slots.start) * self.step.seconds();
         let changed = self.local_seconds(last) - self.local_seconds(slots.start) != passed;
         (!changed).then(|| self.cell(slots.start)..self.cell(last) + 1)
+    }
+
+    /// When a slot begins, as the hours see it.
+    pub(super) fn time(&self, slot: Slot) -> Time {
+        let cell = self.cell(slot);
+        let (row, of_day) = (cell / self.day, (cell % self.day) as f64 / self.day as f64);
+        Time { of_day, weekday: self.weekday(row), weekend: self.rests(row) }
     }
 
     /// Which slot of the local day `slot` is.
@@ -130,7 +161,8 @@ impl Lattice {
     pub(super) fn of(history: &Series, origin: Slot, end: Slot, almanac: &Almanac) -> Self {
         let step = history.step();
         let first = history.first().min(origin);
-        let wall = Wall::over(almanac.timezone(), step, first..end.next());
+        let outlook = almanac.over(step.start(first)..step.end(end));
+        let wall = Wall::over(almanac.timezone(), step, first..end.next()).resting(&outlook);
         let cells = (wall.cell(end) / wall.day + 1) * wall.day;
         let mut loads = vec![0.0; cells];
         let mut slots = vec![(origin, 0_u32); cells];
@@ -148,7 +180,6 @@ impl Lattice {
             *load /= f64::from((*count).max(1));
         }
         let known: Vec<bool> = slots.iter().map(|(_, count)| *count > 0).collect();
-        let outlook = almanac.over(step.start(first)..step.end(end));
         let kinds: Vec<DayKind> = (0..cells / wall.day).map(|row| outlook.day(wall.date(row)).kind).collect();
         let used = known
             .iter()
@@ -265,7 +296,7 @@ impl Lattice {
 
     /// Whether the day of a cell rests by the day of the week.
     pub(super) fn weekend(&self, cell: usize) -> bool {
-        self.wall.weekday(cell / self.wall.day) >= 5
+        self.wall.rests(cell / self.wall.day)
     }
 }
 

@@ -138,7 +138,7 @@ impl Lead {
         let level = (point + OFFSET).ln();
         let [(s1, c1), (s2, c2), (s3, c3)] = turns(reading.time.of_day);
         let apart = |a: f64, b: f64| deviation(a, b).abs();
-        let weekend = f64::from(u8::from(reading.time.weekday >= 5));
+        let weekend = f64::from(u8::from(reading.time.weekend));
         let closed = OFFSET / (point + OFFSET);
         let of_u = |window: usize| reading.means[window].abs();
         [

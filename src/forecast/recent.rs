@@ -257,6 +257,8 @@ pub(super) struct Time {
     pub(super) of_day: f64,
     /// Monday is 0.
     pub(super) weekday: usize,
+    /// Whether business rests on that day of the week.
+    pub(super) weekend: bool,
 }
 
 /// One row.

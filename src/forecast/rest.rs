@@ -121,11 +121,13 @@ impl Rest {
     }
 }
 
-/// The usual load of a cell, relative to the level, if its day were a Sunday to the degree `g`.
+/// The usual load of a cell, relative to the level, if its day were a Sunday, or what ends the weekend
+/// instead, to the degree `g`.
 fn like(usual: &Usual<'_>, cell: usize, g: f64) -> Option<f64> {
     let wall = &usual.lattice.wall;
-    let since_sunday = (wall.weekday(cell / wall.day) + 1) % 7;
-    let sunday = usual.weeks(cell.checked_sub(since_sunday * wall.day)?)?.relative[1];
+    let row = cell / wall.day;
+    let since_sunday = (0..7.min(row + 1)).find(|days| wall.rests(row - days))?;
+    let sunday = usual.weeks(cell - since_sunday * wall.day)?.relative[1];
     let own = usual.weeks(cell)?.relative[1];
     Some(g * sunday + (1.0 - g) * own)
 }

@@ -17,7 +17,7 @@ use super::fitted::{Cell, FittedTide};
 use super::lattice::Lattice;
 use super::near;
 use super::reading::{Present, Reading};
-use super::recent::{Base, Replayed, Said, Time, deviation, moved};
+use super::recent::{Base, Replayed, Said, deviation, moved};
 use super::rest::Rest;
 use super::shape::Shape;
 use super::spread::{Miss, Sized, Spread};
@@ -85,7 +85,7 @@ impl Forecaster for Tide {
         let counts = |slot: Slot| lattice.used[lattice.wall.cell(slot)];
         let load = |slot: Slot| history.load(slot).filter(|_| counts(slot)).map(|load| load / lattice.scale);
         let past = Replayed::of(&base, loads.map(|slot| load(Slot(slot))).collect());
-        let time = |slot: Slot| time(&lattice, slot);
+        let time = |slot: Slot| lattice.wall.time(slot);
         let leads = near::learn(&base, &past, time);
         let explanation = explanation(origin, &lattice, &day, &rest, &leads);
         let tide = FittedTide::new(origin..end, &lattice, &rest, (&cells, spread), (&base, leads), shape);
@@ -135,13 +135,6 @@ fn explanation(origin: Slot, lattice: &Lattice, day: &Day, rest: &Rest, leads: &
     }
     refusals.extend(rest.unseen(lattice).map(|candidate| Refusal { candidate, why: Unfit::NeverSeen }));
     Explanation { blends: vec![days, hours], refusals, slumped: lattice.slumped, ..Explanation::default() }
-}
-
-/// Where a slot lies on the wall clock.
-pub(super) fn time(lattice: &Lattice, slot: Slot) -> Time {
-    let wall = &lattice.wall;
-    let cell = wall.cell(slot);
-    Time { of_day: (cell % wall.day) as f64 / wall.day as f64, weekday: wall.weekday(cell / wall.day) }
 }
 
 /// A day forecast with what tells how sure it is.
@@ -253,12 +246,15 @@ fn base(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use chrono::Weekday;
     use chrono_tz::Tz;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::calendar::{BusinessDays, Calendar, Closures};
     use crate::forecast::{Forecast, Known, Observation};
     use crate::time::{LocalClock, Step};
     use crate::units::{Load, Quantile};
@@ -433,6 +429,47 @@ mod tests {
             assert!(share < 0.2, "{share} of the usual {} days later", days - 28);
         }
         assert!(expected(&away, 29) > 0.7, "a day may be an outage");
+    }
+
+    /// Nobody works on Friday and Saturday.
+    fn friday_and_saturday() -> Almanac {
+        let weekend = vec![Weekday::Fri, Weekday::Sat];
+        let days = BusinessDays::try_new(&Closures { weekend, ..Closures::default() }).unwrap();
+        let calendar = Calendar {
+            name: "weekend".into(),
+            title: "Friday and Saturday".into(),
+            source: "this test".into(),
+            valid_until: None,
+            zone: ZONE,
+            days: Some(Arc::new(days)),
+            exchange: None,
+            recurrences: Vec::new(),
+        };
+        Almanac::none(ZONE).with_calendars([Arc::new(calendar)])
+    }
+
+    #[test]
+    fn a_weekend_of_friday_and_saturday_is_learned_as_one() {
+        let load = |day: i64, second: i64| {
+            let rests = [1, 2].contains(&day.rem_euclid(7));
+            if rests { 20.0 } else { rough(day, second) }
+        };
+        let series = history(20, load);
+        // The first weeks of a service, where the days of a class tell more than the one same weekday.
+        let missed = |almanac: Almanac| -> f64 {
+            let origins = (8..18).map(|days| series.first().plus(DAY * days));
+            let tide = Tide::new(almanac);
+            let miss = origins.map(|origin| {
+                let known = Known { settled: &series, origin, live: None };
+                let fitted = tide.fit(&series, origin).unwrap();
+                let forecast = fitted.forecast(&known, origin..origin.plus(DAY), &levels()).unwrap();
+                let rows = forecast.rows();
+                rows.map(|row| (row.loads[0] - series.load(row.slot).unwrap()).abs()).sum::<f64>()
+            });
+            miss.sum()
+        };
+        let (own, usual) = (missed(friday_and_saturday()), missed(Almanac::none(ZONE)));
+        assert!(own < 0.8 * usual, "{own} with its own weekend, {usual} with the usual one");
     }
 
     #[test]

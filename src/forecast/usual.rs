@@ -1,6 +1,6 @@
 //! What is usual at a cell of the week, told in a dozen ways from the weeks before it.
 //!
-//! A cell is looked up on the same weekday of the last weeks, on the last days of the same class (Monday to Friday, or the
+//! A cell is looked up on the same weekday of the last weeks, on the last days of the same class (working days, or the
 //! weekend) and yesterday. Most look-ups are *level-normalised*: `y(j)/Lc(j)`, where Lc is the mean of the week around j,
 //! so that a growing service can use eight weeks of memory. Of all tricks in this engine that one is worth most. Cells of
 //! holidays and outages enter nowhere.
@@ -219,14 +219,15 @@ impl<'a> Seen<'a> {
     pub(super) fn days(&self, target: usize, otherwise: f64) -> Days {
         let wall = &self.usual.lattice.wall;
         let day = wall.day;
-        let weekday = wall.weekday(target / day);
+        let row = target / day;
+        let rests = wall.rests(row);
         let mut class = Few::<CLASS_USED>::default();
         let mut any = Few::<7>::default();
         let (mut faded, mut weights, mut weight) = (0.0, 0.0, 1.0);
         let nearest = if target < self.origin { 1 } else { (target - self.origin) / day + 1 };
         for days in nearest..nearest + CLASS_SEEN {
             let Some(then) = target.checked_sub(days * day) else { break };
-            let own_class = ((weekday + 7 * CLASS_SEEN - days) % 7 >= 5) == (weekday >= 5);
+            let own_class = wall.rests(row - days) == rests;
             if !own_class && any.len == 7 {
                 continue;
             }
