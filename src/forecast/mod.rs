@@ -11,6 +11,7 @@ mod fitted;
 mod hygiene;
 mod lattice;
 mod linear;
+mod median;
 mod near;
 pub mod nowcast;
 mod pools;

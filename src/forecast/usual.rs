@@ -9,6 +9,7 @@
 //! worked out once. The rest depends on how much is known at the origin, see [`Seen`].
 
 use super::lattice::{Lattice, Prefix};
+use super::median::middle;
 
 /// c: added to loads before their ratio is taken, in means. A handful of requests at night is no news.
 pub(super) const OFFSET: f64 = 0.03;
@@ -328,12 +329,7 @@ impl<const N: usize> Few<N> {
             }
             sorted[end] = item;
         }
-        let middle = self.len / 2;
-        match self.len {
-            0 => None,
-            odd if odd % 2 == 1 => Some(sorted[middle]),
-            _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
-        }
+        middle(&sorted[..self.len])
     }
 
     /// The medians of the first `count` and of all.

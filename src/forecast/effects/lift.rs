@@ -15,6 +15,7 @@
 
 use super::reach::Reach;
 use crate::calendar::Window;
+use crate::forecast::median::median;
 use crate::time::Timestamp;
 
 /// What an occurrence counts for each one that came after it. What a pay day does to demand changes over years, and how busy the
@@ -177,8 +178,10 @@ impl Lift {
 impl Bin {
     /// The weighted mean of `(ratio, weight)`, odd ones moved to where they are not.
     fn of(ratios: &[(f64, f64)]) -> Self {
-        let Some(middle) = median(ratios.iter().map(|(ratio, _)| *ratio)) else { return Self::default() };
-        let deviation = median(ratios.iter().map(|(ratio, _)| (ratio - middle).abs())).unwrap_or(0.0);
+        let mut list: Vec<f64> = ratios.iter().map(|(ratio, _)| *ratio).collect();
+        let Some(middle) = median(&mut list) else { return Self::default() };
+        let mut apart: Vec<f64> = list.iter().map(|ratio| (ratio - middle).abs()).collect();
+        let deviation = median(&mut apart).unwrap_or(0.0);
         let bound = (ODD * deviation).max(ALIKE);
         let weight: f64 = ratios.iter().map(|(_, weight)| weight).sum();
         let sum: f64 =
@@ -205,17 +208,6 @@ fn sum(squares: &[(f64, f64)]) -> (f64, f64) {
 fn pool(squares: &[(f64, f64)]) -> f64 {
     let (square, weight) = sum(squares);
     if weight > 0.0 { square / weight } else { 0.0 }
-}
-
-fn median(list: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut list: Vec<f64> = list.collect();
-    list.sort_unstable_by(f64::total_cmp);
-    let middle = list.len() / 2;
-    match list.len() {
-        0 => None,
-        odd if odd % 2 == 1 => Some(list[middle]),
-        _ => Some(f64::midpoint(list[middle - 1], list[middle])),
-    }
 }
 
 #[cfg(test)]

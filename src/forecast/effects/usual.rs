@@ -16,6 +16,7 @@ use std::ops::Range;
 use chrono::{NaiveDate, TimeDelta};
 
 use crate::calendar::{DayKind, Outlook};
+use crate::forecast::median::median;
 use crate::series::Series;
 use crate::time::{LocalClock, Slot, Step};
 
@@ -125,14 +126,4 @@ impl<'a> Usual<'a> {
 /// Days since 1970-01-01 by the wall clock.
 fn local_day(clock: &LocalClock, step: Step, slot: Slot) -> i64 {
     clock.local_seconds(step.start(slot)).div_euclid(86_400)
-}
-
-fn median(loads: &mut [f64]) -> Option<f64> {
-    loads.sort_unstable_by(f64::total_cmp);
-    let middle = loads.len() / 2;
-    match loads.len() {
-        0 => None,
-        odd if odd % 2 == 1 => Some(loads[middle]),
-        _ => Some(f64::midpoint(loads[middle - 1], loads[middle])),
-    }
 }

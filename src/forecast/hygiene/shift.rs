@@ -18,6 +18,7 @@ use std::ops::Range;
 
 use super::past::Past;
 use crate::calendar::{DayKind, WindowSource};
+use crate::forecast::median::median;
 use crate::time::{Slot, from_epoch_seconds};
 
 /// A smaller step is left to the level of the last week, which every look-up is relative to.
@@ -90,8 +91,8 @@ fn days(past: &Past) -> Vec<Day> {
     }
     let whole = MEASURED_SHARE * 86_400.0 / past.step.seconds() as f64;
     let means: Vec<f64> = sums.iter().map(|(sum, count)| sum / count.max(1.0)).collect();
-    let busy: Vec<f64> = means.iter().copied().filter(|mean| *mean > 0.0).collect();
-    let Some(idle) = median(busy).map(|usual| IDLE_SHARE * usual) else { return days };
+    let mut busy: Vec<f64> = means.iter().copied().filter(|mean| *mean > 0.0).collect();
+    let Some(idle) = median(&mut busy).map(|usual| IDLE_SHARE * usual) else { return days };
     for ((day, mean), (_, count)) in days.iter_mut().zip(means).zip(&sums) {
         let asked = *count >= whole && mean > idle && past.is_ordinary(&day.slots);
         day.log = asked.then(|| mean.ln());
@@ -139,12 +140,12 @@ fn shift_at(days: &[Day], at: usize) -> Option<Candidate> {
     let before = at.saturating_sub(USUAL_DAYS)..at;
     let beyond = |day: usize| {
         let alike = before.clone().filter(|other| other % 7 == day % 7 && *other != day);
-        let alike: Vec<f64> = alike.filter_map(|other| days[other].log).collect();
+        let mut alike: Vec<f64> = alike.filter_map(|other| days[other].log).collect();
         let known = alike.len() >= if day < at { 1 } else { FEWEST_OF_WEEKDAY };
-        Some(days[day].log? - median(alike).filter(|_| known)?)
+        Some(days[day].log? - median(&mut alike).filter(|_| known)?)
     };
     let after: Vec<f64> = (at + 1..days.len()).take(MOST_DAYS).filter_map(beyond).collect();
-    let shift = median(after.clone()).filter(|_| after.len() >= FEWEST_DAYS)?;
+    let shift = median(&mut after.clone()).filter(|_| after.len() >= FEWEST_DAYS)?;
     if shift.abs() < LEAST_TIMES.ln() {
         return None;
     }
@@ -166,7 +167,7 @@ fn first_slot(past: &Past, slots: &Range<Slot>, times: f64) -> Slot {
         let load = past.load(slot)?;
         let weeks = (1..=USUAL_DAYS / 7)
             .filter_map(|weeks| past.load(past.weeks_later(slot, -i64::try_from(weeks).unwrap_or(0))?));
-        let usual = median(weeks.collect())?;
+        let usual = median(&mut weeks.collect::<Vec<f64>>())?;
         // What it costs to say that the step came before this slot, less what it costs to say that it came after.
         Some((load - times * usual).abs() - (load - usual).abs())
     };
@@ -178,14 +179,4 @@ fn first_slot(past: &Past, slots: &Range<Slot>, times: f64) -> Slot {
         }
     }
     first
-}
-
-fn median(mut numbers: Vec<f64>) -> Option<f64> {
-    numbers.sort_unstable_by(f64::total_cmp);
-    let middle = numbers.len() / 2;
-    match numbers.len() {
-        0 => None,
-        odd if odd % 2 == 1 => Some(numbers[middle]),
-        _ => Some(f64::midpoint(numbers[middle - 1], numbers[middle])),
-    }
 }
