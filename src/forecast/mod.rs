@@ -125,6 +125,11 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
         self.inner()?.outline(slot)
     }
 
+    /// Whether anything beside the day, a calendar's effect or an event, may be in force between two instants.
+    fn is_lifted(&self, from: Timestamp, until: Timestamp) -> bool {
+        self.inner().is_some_and(|inner| inner.is_lifted(from, until))
+    }
+
     /// The most that a declared event may bring in `targets`: the demand without it at the median, times its `upper`.
     ///
     /// `None` when there is no event in them, or nothing can be said of the demand without it. It counts whether or not the

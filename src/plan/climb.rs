@@ -16,6 +16,9 @@
 //! it mostly speaks with more certainty than the day's forecast, which is read here; where not, [`super::edge`] knows.
 
 use super::believable::Believable;
+use std::ops::Range;
+
+use super::edge;
 use super::growth::{Growth, SYNC};
 use crate::forecast::{Fitted, Known};
 use crate::time::{Slot, Step, Timestamp};
@@ -65,14 +68,27 @@ impl Way<'_> {
         quantile: Quantile,
     ) -> Option<Begun> {
         let step = known.settled.step();
-        let last = self.last_slot(planned, self.max, step)?;
-        let later = model.forecast(known, step.slot_of(self.spoken_of)..last.next(), &[quantile])?;
+        let slots = step.slot_of(self.spoken_of)..self.last_slot(planned, self.max, step)?.next();
+        if self.is_level(model, slots.clone(), step) {
+            return None;
+        }
+        let later = model.forecast(known, slots, &[quantile])?;
         let needs = |load: f64| Replicas::bearing(believable.load(load), capacity);
         let walked = self.down(later.rows().rev().map(|row| (row.slot, needs(row.loads[0]))), step);
         let (replicas, climb) = walked.filter(|(replicas, _)| *replicas > planned)?;
         let peak = later.rows().find(|row| step.end(row.slot) == climb.at);
         let absurd = peak.and_then(|row| believable.absurd(row.loads[0]));
         Some(Begun { replicas, climb, absurd })
+    }
+
+    /// Whether `slots` hold nothing to climb to, as far as can be told without the newest points: replicas can double within a step,
+    /// and the day neither rises to an edge nor has anything beside it. That is so at most ticks, and a forecast is what a tick takes
+    /// longest for. It does not depend on what is planned, or a larger measurement could be answered with fewer.
+    fn is_level(&self, model: &dyn Fitted, slots: Range<Slot>, step: Step) -> bool {
+        let span = step.start(slots.start)..step.end(slots.end.plus(-1));
+        self.growth.doubles(self.max)
+            && edge::rises(model, step, self.spoken_of, slots) == Some(false)
+            && !model.is_lifted(span.start, span.end)
     }
 
     /// The last slot to whose needs, up to `to` replicas, the way can have begun where `standing` are asked for anyway: what is

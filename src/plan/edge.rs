@@ -4,10 +4,13 @@
 //! quantile cannot be read; and the days that a bell is like may be days without one, as a half day's are. The day's forecast
 //! has seen more days and knows their calendars, so at an edge it is heard as well, and what needs more counts.
 
+use std::ops::Range;
+
 use chrono::TimeDelta;
 
 use super::Plan;
 use crate::forecast::{Fitted, Known};
+use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
 
 /// What counts as an edge: what was some minutes before, so many times as large. A tenth within one minute is what scatter looks
@@ -24,12 +27,22 @@ pub(super) fn over(plan: Plan, model: &dyn Fitted, known: &Known<'_>, quantile: 
 fn at_an_edge(plan: &Plan, model: &dyn Fitted, known: &Known<'_>, quantile: Quantile) -> Option<Plan> {
     let step = known.settled.step();
     let slot = step.slot_of(plan.peak_at);
-    let before = model.outline(step.slot_of(plan.peak_at - WITHIN))?;
-    if model.outline(slot)? <= RISES * before {
+    if !rises(model, step, plan.peak_at, slot..slot.next())? {
         return None;
     }
     let day = model.forecast(known, slot..slot.next(), &[Quantile::MEDIAN, quantile, Quantile::UNLIKELY])?;
     let row = day.rows().next().filter(|row| row.loads[1] > plan.peak.get())?;
     let unlikely = plan.unlikely.map(|unlikely| Load::saturating(unlikely.get().max(row.loads[2])));
     Some(Plan { unlikely, ..Plan::of_slot(&day, &row, quantile) })
+}
+
+/// Whether the day is an edge above what it was shortly before `at` in any of `slots`; `None` where it does not say.
+pub(super) fn rises(model: &dyn Fitted, step: Step, at: Timestamp, slots: Range<Slot>) -> Option<bool> {
+    let before = model.outline(step.slot_of(at - WITHIN))?;
+    for slot in (slots.start.0..slots.end.0).map(Slot) {
+        if model.outline(slot)? > RISES * before {
+            return Some(true);
+        }
+    }
+    Some(false)
 }

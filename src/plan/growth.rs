@@ -150,6 +150,12 @@ impl Growth {
         self.scale_up.after(replicas).min(by_cluster).max(replicas).max(ACTIVATED)
     }
 
+    /// Whether any number of replicas up to `most` can double within one [`SYNC`]. A policy adds a number or a share, so what the
+    /// ends can do can be done between them.
+    pub(super) fn doubles(&self, most: Replicas) -> bool {
+        [ACTIVATED, f64::from(most.0)].into_iter().all(|replicas| self.after(replicas) >= 2.0 * replicas)
+    }
+
     /// As [`Growth::before`], but so many syncs before.
     pub fn long_before(&self, replicas: f64, syncs: u32) -> f64 {
         let mut replicas = replicas;
@@ -230,6 +236,25 @@ mod tests {
         check(&policies(Select::Max, &[(Unit::Percent, 100, 15)]), 0, 50, 105);
         // And who stands at nothing is not there for ever.
         assert_eq!([0.0, 1.0].map(|standing| Replicas::whole(tenfold.after(standing)).0), [1, 10]);
+    }
+
+    #[test]
+    fn what_can_double_at_both_ends_can_in_between() {
+        let kept = [
+            (Growth::default(), true),
+            (Growth { scale_up: ScaleUp::Doubling, pods_per_minute: None }, true),
+            (policies(Select::Max, &[(Unit::Pods, 4, 15)]), false),
+            (policies(Select::Max, &[(Unit::Pods, 4, 15), (Unit::Percent, 100, 15)]), true),
+            (policies(Select::Min, &[(Unit::Pods, 4, 15), (Unit::Percent, 100, 15)]), false),
+            (Growth { pods_per_minute: Some(40.0), ..Growth::default() }, false),
+            (Growth { pods_per_minute: Some(900.0), ..Growth::default() }, true),
+        ];
+        for (growth, doubles) in kept {
+            assert_eq!(growth.doubles(Replicas(200)), doubles, "{growth:?}");
+            let all =
+                (1..=200).all(|replicas| growth.after(f64::from(replicas)) >= 2.0 * f64::from(replicas));
+            assert_eq!(all, doubles, "{growth:?}");
+        }
     }
 
     #[test]

@@ -189,6 +189,10 @@ impl Fitted for FittedEffects {
         events.cloned().collect()
     }
 
+    fn is_lifted(&self, from: Timestamp, until: Timestamp) -> bool {
+        self.occasions.iter().any(|occasion| occasion.touches(from, until))
+    }
+
     fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {
         let (from, until) = (self.step.start(targets.start), self.step.end(targets.end.plus(-1)));
         let declared = |occasion: &Occasion| {
