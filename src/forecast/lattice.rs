@@ -25,8 +25,9 @@ pub(super) const CELL_SECONDS: i64 = 300;
 const OUTAGE_SHARE: f64 = 0.05;
 const OUTAGE_EXPECTED: f64 = 0.25;
 
-/// What has lasted for longer than this is how it is now, and no outage: traffic that moved away, but for some probes.
-const LASTING_HOURS: usize = 48;
+/// What has lasted for longer than this is how it is now, and no outage: traffic that moved away, but for some probes. From Friday
+/// evening to Tuesday morning, a long weekend that no calendar knows, are 84 hours.
+const LASTING_HOURS: usize = 96;
 
 /// Where nobody says otherwise business rests on Saturday and Sunday; so, too, for a calendar without any day of rest, for
 /// customers have them.
@@ -214,7 +215,7 @@ impl Lattice {
     }
 
     /// Takes outages out of the statistics: three hours that together had less than a twentieth of what the weeks before let
-    /// expect, where that is no quiet time. Otherwise next week would be forecast to fail again. What lasts for two days is
+    /// expect, where that is no quiet time. Otherwise next week would be forecast to fail again. What lasts for four days is
     /// learned from all the same, or the old level would be forecast for three weeks, until the weeks before have forgotten it.
     fn mask_outages(&mut self) {
         let (week, span) = (self.wall.week(), self.wall.hours(3));

@@ -69,7 +69,7 @@ pub enum Doubt {
     Outage,
     /// Twice what every other week shows at that time, for some hours at most, unannounced, and over.
     Surge,
-    /// Less than a twentieth of the usual for three hours and up to two days. It is not masked, for it may be the truth of this afternoon, but it
+    /// Less than a twentieth of the usual for three hours and up to four days. It is not masked, for it may be the truth of this afternoon, but it
     /// is learned from nowhere.
     Slump,
 }
