@@ -272,7 +272,7 @@ fn claim<'a>(
         .model
         .and_then(|model| plan::for_events(now, model, &known, capacity, &policy.plan, policy.guard.max));
 
-    let said = plan.as_ref().and_then(|plan| Some((plan.peak_at, plan.unlikely?)));
+    let said = plan.as_ref().and_then(|plan| plan.unlikely);
     let ahead = policy.plan.lead_time + RENEWAL;
     let (surge, watch) = watch.look(now, live, AGE, ahead, said);
     let standing = Standing {
@@ -294,7 +294,7 @@ fn claim<'a>(
 
 /// What a plan comes to in replicas, where it knows the next minutes.
 fn outlook(plan: &Plan, capacity: LoadPerReplica) -> Option<Outlook> {
-    let unlikely = plan.unlikely?.get() / capacity.get();
+    let unlikely = plan.unlikely?.load.get() / capacity.get();
     Some(Outlook { middle: plan.median.get() / capacity.get(), unlikely })
 }
 

@@ -65,8 +65,8 @@ impl Fitted for NeverSurprised<'_> {
         loads: &mut [Load],
     ) -> Option<Peak> {
         let peak = self.0.peak(known, until, levels, loads);
-        if let [_, _, unlikely] = loads {
-            *unlikely = Load::saturating(f64::MAX);
+        if let [_, _, unlikely @ ..] = loads {
+            unlikely.fill(Load::saturating(f64::MAX));
         }
         peak
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use chrono::TimeDelta;
 
-use super::Plan;
+use super::{Plan, Unlikely};
 use crate::forecast::{Fitted, Known};
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
@@ -30,9 +30,15 @@ fn at_an_edge(plan: &Plan, model: &dyn Fitted, known: &Known<'_>, quantile: Quan
     if !rises(model, step, plan.peak_at, slot..slot.next())? {
         return None;
     }
-    let day = model.forecast(known, slot..slot.next(), &[Quantile::MEDIAN, quantile, Quantile::UNLIKELY])?;
+    let levels = [Quantile::MEDIAN, quantile, Quantile::P99, Quantile::UNLIKELY];
+    let day = model.forecast(known, slot..slot.next(), &levels)?;
     let row = day.rows().next().filter(|row| row.loads[1] > plan.peak.get())?;
-    let unlikely = plan.unlikely.map(|unlikely| Load::saturating(unlikely.get().max(row.loads[2])));
+    let larger = |load: Load, day: f64| Load::saturating(load.get().max(day));
+    let unlikely = plan.unlikely.map(|unlikely| Unlikely {
+        at: unlikely.at,
+        for_long: larger(unlikely.for_long, row.loads[2]),
+        load: larger(unlikely.load, row.loads[3]),
+    });
     Some(Plan { unlikely, ..Plan::of_slot(&day, &row, quantile) })
 }
 

@@ -64,9 +64,8 @@ pub struct Plan {
     pub peak: Load,
     /// Demand there, at the median.
     pub median: Load,
-    /// What demand is not expected to exceed there, at [`Quantile::UNLIKELY`], where the model knows the next minutes: beyond
-    /// it is a surge.
-    pub unlikely: Option<Load>,
+    /// What demand is not expected to exceed, where the model knows the next minutes: beyond it is a surge.
+    pub unlikely: Option<Unlikely>,
     /// What the forecast there is made of.
     pub components: Components,
     /// The calendar or event among them, if one is in force there.
@@ -76,6 +75,17 @@ pub struct Plan {
     /// What the model said of the moment spoken of or of the later peak, where that was beyond [`ABSURD`] times anything seen and was
     /// cut.
     pub absurd: Option<Load>,
+}
+
+/// What demand is not expected to exceed at a moment to come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Unlikely {
+    /// The end of the minute that is spoken of. Not a plan's `peak_at`, which at an edge is the end of a slot.
+    pub at: Timestamp,
+    /// At [`Quantile::P99`]: a look beyond it happens, a minute beyond it does not.
+    pub for_long: Load,
+    /// At [`Quantile::UNLIKELY`]: two looks beyond it do not happen either.
+    pub load: Load,
 }
 
 impl Plan {
@@ -133,8 +143,9 @@ pub fn for_lead_time(
 
 /// What the model knows of the minutes in which the pods asked for now first serve.
 fn next_minutes(until: Timestamp, model: &dyn Fitted, known: &Known<'_>, quantile: Quantile) -> Option<Plan> {
-    let mut loads = [Load::ZERO; 3];
-    let peak = model.peak(known, until, &[Quantile::MEDIAN, quantile, Quantile::UNLIKELY], &mut loads)?;
+    let mut loads = [Load::ZERO; 4];
+    let levels = [Quantile::MEDIAN, quantile, Quantile::P99, Quantile::UNLIKELY];
+    let peak = model.peak(known, until, &levels, &mut loads)?;
     Some(Plan {
         replicas: Replicas(0),
         quantile,
@@ -142,7 +153,7 @@ fn next_minutes(until: Timestamp, model: &dyn Fitted, known: &Known<'_>, quantil
         peak_at: peak.at,
         peak: loads[1],
         median: loads[0],
-        unlikely: Some(loads[2]),
+        unlikely: Some(Unlikely { at: peak.at, for_long: loads[2], load: loads[3] }),
         components: Components {
             profile: peak.usual.get(),
             level: peak.point.get() - peak.effect - peak.usual.get(),
