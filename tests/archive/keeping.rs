@@ -108,9 +108,11 @@ async fn a_finished_month_becomes_one_object_and_its_days_go() {
 #[tokio::test]
 async fn a_step_that_does_not_divide_a_day_and_a_folder_with_odd_signs_make_no_difference() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, step) in [("tide table #1 100%", "7m"), ("märz/a=b?c", "50000s"), ("d", "1d")] {
-        let (archive, target) = (open(&folder.path().join(name)), target(step));
-        let step = target.demands[0].step;
+    for (name, seconds) in [("tide table #1 100%", 420), ("märz/a=b?c", 50_000), ("d", 86_400)] {
+        let (archive, mut target) = (open(&folder.path().join(name)), target("1d"));
+        // A configuration says only what divides a day; the archive keeps what it is given.
+        let step = Step::try_new(Duration::from_secs(seconds)).unwrap();
+        target.demands[0].step = step;
         for date in from_day("2026-10-01", 33) {
             assert_eq!(
                 archive.keep(&target, &target.demands[0], &measured(step, date)).await.unwrap(),
