@@ -30,9 +30,9 @@ const UTILIZATIONS: [f64; 17] =
 /// From the end of a slot to its being settled.
 const SETTLE: TimeDelta = TimeDelta::seconds(120);
 
-/// What the nowcast says at each moment, a column per quantile, and how well that was.
+/// What the nowcast says at each moment, a column per quantile, and how well that was. `None` where nothing is known.
 struct Said {
-    loads: Vec<[f32; QUANTILES.len()]>,
+    loads: Vec<Option<[f32; QUANTILES.len()]>>,
     coverage: Coverage,
 }
 
@@ -57,9 +57,9 @@ pub(crate) fn run(world: &World, lead: u64) -> Cell {
             .into_par_iter()
             .map(|column| {
                 let asked = |index: usize| {
-                    let planned = f64::from(said.loads[index][column]);
+                    let planned = f64::from(said.loads[index]?[column]);
                     let floor = world.moments[index].seen.unwrap_or_default().get();
-                    Replicas::bearing(Load::saturating(planned.max(floor)), world.capacity)
+                    Some(Replicas::bearing(Load::saturating(planned.max(floor)), world.capacity))
                 };
                 Point { knob: QUANTILES[column], ..walk(world, lead_time, (tolerance, band), asked) }
             })
@@ -71,7 +71,7 @@ pub(crate) fn run(world: &World, lead: u64) -> Cell {
     // As the HPA of `simulate` lets it climb.
     let growth = Growth { scale_up: ScaleUp::Doubling, pods_per_minute: None };
     let known = foresight::answers(&needs, lead_time, &growth);
-    let foresight = walk(world, lead_time, (exact, 0.0), |index| known[index]);
+    let foresight = walk(world, lead_time, (exact, 0.0), |index| Some(known[index]));
     Cell {
         trace: world.name.clone(),
         lead,
@@ -91,15 +91,16 @@ fn walk_reactive(world: &World, lead: Duration, utilization: f64, tolerance: f64
     })
 }
 
-/// `tolerance` is how an answer is encoded, and the HPA's band in fact.
+/// `tolerance` is how an answer is encoded, and the HPA's band in fact. Who has nothing to say says so, like a reactive HPA's source.
 fn walk(
     world: &World,
     lead: Duration,
     tolerance: (Tolerance, f64),
-    asked: impl Fn(usize) -> Replicas,
+    asked: impl Fn(usize) -> Option<Replicas>,
 ) -> Point {
     simulate(world, lead, tolerance.1, Metric::REPLICAS, |index, current| {
-        Reading::Value(tolerance.0.encode(asked(index).max(Replicas(1)), Some(current)).get())
+        let value = |asked: Replicas| tolerance.0.encode(asked.max(Replicas(1)), Some(current)).get();
+        asked(index).map_or(Reading::Failed, |asked| Reading::Value(value(asked)))
     })
 }
 
@@ -161,21 +162,16 @@ fn say(world: &World, lead: u64) -> Said {
                 let peak = model
                     .as_ref()
                     .and_then(|model| model.peak(&known, moment.at + window, &levels, &mut loads));
-                match peak {
-                    Some(peak) => {
-                        if let Some(came) = world.rate(peak.at, 60) {
-                            coverage.add(
-                                peak.point.get() >= model.as_ref().map_or(0.0, Nowcast::idle_below),
-                                came,
-                                &loads,
-                            );
-                        }
-                    }
-                    // Nothing to say: the reactive need alone.
-                    None => loads = [moment.seen.unwrap_or_default(); QUANTILES.len()],
+                if let Some(peak) = &peak
+                    && let Some(came) = world.rate(peak.at, 60)
+                {
+                    let idle_below = model.as_ref().map_or(0.0, Nowcast::idle_below);
+                    coverage.add(peak.point.get() >= idle_below, came, &loads);
                 }
+                // Without a nowcast the reactive need speaks alone, and after an hour without measurements nothing does.
+                let loads = peak.map(|_| loads).or(moment.seen.map(|seen| [seen; QUANTILES.len()]));
                 #[expect(clippy::cast_possible_truncation, reason = "seven digits are plenty")]
-                said.push(loads.map(|load| load.get() as f32));
+                said.push(loads.map(|loads| loads.map(|load| load.get() as f32)));
             }
             (said, coverage)
         })
