@@ -125,7 +125,8 @@ fn simulate(
         if let Some(desired) = outcome.desired().filter(|desired| *desired != scale.spec) {
             pods.scale_to(moment.at, desired);
         }
-        let needed = moment.needed.unwrap_or_default();
+        // In a hole nobody knows what is needed, and so not what is late or idle either.
+        let Some(needed) = moment.needed else { continue };
         let late = f64::from(needed.0.saturating_sub(pods.ready(moment.at).0)) / 4.0;
         point.late += late;
         if moment.in_ramp {
