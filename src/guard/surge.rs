@@ -27,6 +27,9 @@ const LOOKS: u8 = 2;
 /// From one look to another that shares no payment with it.
 const NEXT_POINT: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 
+/// Looks farther apart than this are not in a row: between them one did not come.
+const MISSED: chrono::TimeDelta = chrono::TimeDelta::seconds(30);
+
 /// The rise is read over this time, from look to look: in a burst nothing older tells how fast it is now.
 const SLOPE_OVER: Duration = Duration::from_secs(15);
 
@@ -86,7 +89,8 @@ impl Watch {
             };
             let (far, long) = (above(|said| said.load), above(|said| said.for_long));
             next.looks_above = if far.is_some() { self.looks_above.saturating_add(1) } else { 0 };
-            next.above_since = long.and(self.above_since.or(Some(newest.at)));
+            let in_a_row = self.seen.back().is_some_and(|last| newest.at - last.at <= MISSED);
+            next.above_since = long.and(self.above_since.filter(|_| in_a_row).or(Some(newest.at)));
             let for_long = next.above_since.is_some_and(|since| newest.at - since >= NEXT_POINT);
             let exceeded = far.filter(|_| next.looks_above >= LOOKS).or(long.filter(|_| for_long));
             surge = exceeded.map(|expected| Surge {

@@ -16,7 +16,6 @@
 //! it mostly speaks with more certainty than the day's forecast, which is read here; where not, [`super::edge`] knows.
 
 use super::believable::Believable;
-use std::ops::Range;
 
 use super::edge;
 use super::growth::{Growth, SYNC};
@@ -69,7 +68,7 @@ impl Way<'_> {
     ) -> Option<Begun> {
         let step = known.settled.step();
         let slots = step.slot_of(self.spoken_of)..self.last_slot(planned, self.max, step)?.next();
-        if self.is_level(model, slots.clone(), step) {
+        if self.is_level(model, slots.start, step) {
             return None;
         }
         let later = model.forecast(known, slots, &[quantile])?;
@@ -81,10 +80,12 @@ impl Way<'_> {
         Some(Begun { replicas, climb, absurd })
     }
 
-    /// Whether `slots` hold nothing to climb to, as far as can be told without the newest points: replicas can double within a step,
+    /// Whether no slot from `first` on that a climb could be for holds anything to climb to, as far as can be told without the newest points: replicas can double within a step,
     /// and the day neither rises to an edge nor has anything beside it. That is so at most ticks, and a forecast is what a tick takes
     /// longest for. It does not depend on what is planned, or a larger measurement could be answered with fewer.
-    fn is_level(&self, model: &dyn Fitted, slots: Range<Slot>, step: Step) -> bool {
+    fn is_level(&self, model: &dyn Fitted, first: Slot, step: Step) -> bool {
+        let Some(last) = self.last_slot(Replicas(0), self.max, step) else { return false };
+        let slots = first..last.next();
         let span = step.start(slots.start)..step.end(slots.end.plus(-1));
         self.growth.doubles(self.max)
             && edge::rises(model, step, self.spoken_of, slots) == Some(false)

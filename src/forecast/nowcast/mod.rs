@@ -274,12 +274,14 @@ impl Nowcast {
             let first = from.div_euclid(step) + i64::from(from.rem_euclid(step) > 0);
             Slot(first)..Slot(until.div_euclid(step)).min(known.origin)
         };
-        let live = known.live.map(|live| (epoch_seconds(live.at) - AGE_SECONDS, live.load.get()));
         let settled = (0..LEADS[LEADS.len() - 1] * 60 / step)
             .map(|back| known.origin.plus(-1 - back))
             .find_map(|slot| known.settled.load(slot).map(|load| (end(slot), load)));
-        // A live measurement is remembered when no newer one came; what has settled since then knows more.
-        let (ended, newest) = live.into_iter().chain(settled).max_by_key(|(ended, _)| *ended)?;
+        // A live measurement is remembered when no newer one came; what has settled since then knows more. A slot is evaluated when it
+        // ends, so it is as old as a measurement of that moment.
+        let live = known.live.filter(|live| settled.is_none_or(|(ended, _)| ended <= epoch_seconds(live.at)));
+        let live = live.map(|live| (epoch_seconds(live.at) - AGE_SECONDS, live.load.get()));
+        let (ended, newest) = live.or(settled)?;
         let newest = Seen { load: newest, usual: self.usual.mean(ended - 60, ended)? };
         let seen = |from: i64, until: i64| {
             let (mut load, mut usual, mut count) = (0.0, 0.0, 0.0);
