@@ -192,11 +192,12 @@ fn step(text: Option<&str>, path: &KeyPath, checker: &mut Checker<'_>) -> Option
             duration::text(Duration::from_secs(seconds.unsigned_abs()))
         };
         let (shorter, longer) = (near(step.seconds(), -1), near(step.seconds(), 1));
-        let whole = if step < Step::MINUTE { "minute" } else { "day" };
-        let message = format!(
-            "{step} does not go into a {whole} a whole number of times, so no slot would be at the same time each day; \
-             use {shorter} or {longer}"
-        );
+        let why = if step < Step::MINUTE {
+            "a minute a whole number of times, so the next minutes could not be forecast"
+        } else {
+            "a day a whole number of times, so no slot would be at the same time each day"
+        };
+        let message = format!("{step} does not go into {why}; use {shorter} or {longer}");
         checker.complain(path, message);
         return None;
     }
