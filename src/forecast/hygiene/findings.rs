@@ -19,6 +19,10 @@ pub(super) const FEWEST_WEEKS: usize = 2;
 /// any other day may be a Monday.
 const FEWEST_DAYS: usize = 4;
 
+/// Zeros that last for longer are told by other weeks alone: on Mondays a service may be closed, and who has seen one Monday cannot
+/// know.
+const OTHER_DAYS_TELL_SECONDS: i64 = 4 * 3_600;
+
 /// Zeros for longer than so many slots are an outage.
 const RESET_SLOTS: i64 = 2;
 
@@ -111,8 +115,13 @@ impl Past {
     fn zeros(&self) -> [Vec<Slot>; 2] {
         let zeros = self.slots().filter(|(_, load)| *load <= 0.0).map(|(slot, _)| slot);
         let out: Vec<Slot> = zeros.filter(|slot| self.never_zero(*slot) && !self.excused(*slot)).collect();
-        let (short, long): (Vec<_>, Vec<_>) =
-            runs(&out).partition(|run| run.end.since(run.start) <= RESET_SLOTS);
+        let may_be_closed = |run: &Range<Slot>| {
+            run.end.since(run.start) * self.step.seconds() > OTHER_DAYS_TELL_SECONDS
+                && self.weeks(run.start).next().is_none()
+        };
+        let (short, long): (Vec<_>, Vec<_>) = runs(&out)
+            .filter(|run| !may_be_closed(run))
+            .partition(|run| run.end.since(run.start) <= RESET_SLOTS);
         let [short, long] = [short, long].map(|runs| runs.iter().flat_map(slots).collect::<Vec<Slot>>());
         [if self.is_nature(short.len()) { Vec::new() } else { short }, long]
     }
@@ -307,6 +316,14 @@ mod tests {
         assert_eq!(found(&short, &almanac()), expected);
         // On the third day of a service nobody knows.
         assert_eq!(found(&whole.between(first().plus(14 * DAY), first().plus(17 * DAY)), &almanac()), []);
+    }
+
+    #[test]
+    fn in_its_second_week_a_service_may_be_closed_on_mondays() {
+        let open = weeks(|at, usual| if at / DAY % 7 == 0 { 0.0 } else { usual });
+        for days in [9, 13, 20] {
+            assert_eq!(found(&open.between(first().plus(DAY), first().plus(days * DAY)), &almanac()), []);
+        }
     }
 
     #[test]
