@@ -414,6 +414,25 @@ fn a_declared_peak_is_added_to_next_to_nothing_and_to_nothing() {
 }
 
 #[test]
+fn a_declared_peak_is_stood_ready_for_by_a_service_that_has_become_smaller() {
+    let step = minutes(5);
+    let origin = step.slot_of(at("2026-11-26T12:00:00Z")).next();
+    let level = |begin: i64, load: f64| {
+        let points: Vec<_> =
+            (begin..origin.0).map(|slot| (Slot(slot), Load::try_new(load).unwrap())).collect();
+        Series::from_points(step, &points).unwrap()
+    };
+    let peak = Some(Load::try_new(1_200.0).unwrap());
+    let launch = Event { peak, ..event("launch", at("2026-11-26T14:00:00Z"), [5, 45, 120], None) };
+    let model = fit(Almanac::none(ZONE).with_events([launch]), &level(origin.0 - 42 * 288, 1_000.0), origin);
+    // Since the fit demand has halved.
+    let halved = level(origin.0 - 288, 500.0);
+    let known = Known { settled: &halved, origin, live: None };
+    let floor = model.event_floor(&known, origin..origin.plus(60)).unwrap();
+    assert!((floor.load.get() - 1_200.0).abs() < 1.0, "{floor:?}");
+}
+
+#[test]
 fn of_overlapping_events_the_larger_counts() {
     let (history, origin) = six_weeks();
     let small = event("mail", at("2026-11-26T14:00:00Z"), [5, 45, 120], Some([1.2, 1.5, 2.0]));

@@ -38,9 +38,10 @@ impl Fitted for Flat {
         Some(forecast)
     }
 
-    fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {
-        let load = Load::try_new(self.1?).unwrap();
-        Some(EventFloor { load, at: known.settled.step().end(targets.start), name: "launch".into() })
+    fn event_floors(&self, known: &Known<'_>, targets: Range<Slot>) -> Vec<EventFloor> {
+        let at = known.settled.step().end(targets.start);
+        let floor = |load| EventFloor { load: Load::try_new(load).unwrap(), at, name: "launch".into() };
+        self.1.map(floor).into_iter().collect()
     }
 }
 

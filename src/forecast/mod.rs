@@ -135,7 +135,13 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
     /// `None` when there is no event in them, or nothing can be said of the demand without it. It counts whether or not the
     /// forecast is trusted, for somebody has declared it.
     fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {
-        self.inner()?.event_floor(known, targets)
+        let floors = self.event_floors(known, targets).into_iter();
+        floors.max_by(|a, b| a.load.get().total_cmp(&b.load.get()).then(b.at.cmp(&a.at)))
+    }
+
+    /// The same of each slot of `targets` that has an event, ascending; none where there is none.
+    fn event_floors(&self, known: &Known<'_>, targets: Range<Slot>) -> Vec<EventFloor> {
+        self.inner().map(|inner| inner.event_floors(known, targets)).unwrap_or_default()
     }
 
     /// The declared events that it knows of in `from..until`, ascending by where they begin; none where it listens to none.

@@ -83,17 +83,15 @@ fn begun(
     if slots.is_empty() {
         return None;
     }
-    // One question bounds how far away a slot can be that matters; each of those is a question of its own.
-    let most = model.event_floor(known, slots.clone())?;
-    let last = way.last_slot(asked, Replicas::bearing(most.load, capacity).min(way.max), step)?;
-    let last = last.min(step.slot_of(most.at));
-    let floor = |slot: Slot| model.event_floor(known, slot..slot.next());
-    let needs = (slots.start.0..=last.0)
-        .rev()
-        .map(Slot)
-        .map(|slot| (slot, floor(slot).map_or(Replicas(0), |floor| Replicas::bearing(floor.load, capacity))));
+    let floors = model.event_floors(known, slots);
+    let need = |floor: &EventFloor| Replicas::bearing(floor.load, capacity);
+    // What is farther away than the way to the most of them is long does not matter.
+    let most = floors.iter().map(need).max()?.min(way.max);
+    let last = way.last_slot(asked, most, step)?;
+    let mattering = floors.iter().rev().map(|floor| (step.slot_of(floor.at), floor));
+    let needs = mattering.filter(|(slot, _)| *slot <= last).map(|(slot, floor)| (slot, need(floor)));
     let (replicas, climb) = way.down(needs, step).filter(|(replicas, _)| *replicas > asked)?;
-    let peak = floor(step.slot_of(climb.at))?;
+    let peak = floors.into_iter().find(|floor| floor.at == climb.at)?;
     Some(EventNeed { replicas, ..EventNeed::of(peak, capacity) })
 }
 
@@ -130,12 +128,17 @@ mod tests {
             None
         }
 
-        fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {
+        fn event_floors(&self, known: &Known<'_>, targets: Range<Slot>) -> Vec<EventFloor> {
             let (step, window) = (known.settled.step(), self.window());
-            let slot = (targets.start.0..targets.end.0)
+            (targets.start.0..targets.end.0)
                 .map(Slot)
-                .find(|slot| window.touches(step.start(*slot), step.end(*slot)))?;
-            Some(EventFloor { load: Load::saturating(self.upper), at: step.end(slot), name: window.name })
+                .filter(|slot| window.touches(step.start(*slot), step.end(*slot)))
+                .map(|slot| EventFloor {
+                    load: Load::saturating(self.upper),
+                    at: step.end(slot),
+                    name: Arc::clone(&window.name),
+                })
+                .collect()
         }
 
         fn events(&self, from: Timestamp, until: Timestamp) -> Vec<Window> {

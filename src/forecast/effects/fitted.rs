@@ -19,7 +19,8 @@ use super::occasion::{Occasion, Sight};
 use super::reach::{Reach, Standing, normal_quantile};
 use crate::calendar::{Window, WindowSource};
 use crate::forecast::{
-    Cause, Components, Effect, EventFloor, Explanation, Fitted, Forecast, Known, Observation, Peak, Weight,
+    Cause, Components, Effect, EventFloor, Explanation, Fitted, Forecast, Known, Observation, Peak, Row,
+    Weight,
 };
 use crate::series::Series;
 use crate::time::{Slot, Step, Timestamp};
@@ -193,31 +194,29 @@ impl Fitted for FittedEffects {
         self.occasions.iter().any(|occasion| occasion.touches(from, until))
     }
 
-    fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {
+    fn event_floors(&self, known: &Known<'_>, targets: Range<Slot>) -> Vec<EventFloor> {
         let (from, until) = (self.step.start(targets.start), self.step.end(targets.end.plus(-1)));
         let declared = |occasion: &Occasion| {
             occasion.window.source == WindowSource::Event && occasion.touches(from, until)
         };
         if !self.occasions.iter().any(declared) {
-            return None;
+            return Vec::new();
         }
         let standings = self.standings(known, targets.end);
         let cleaned = self.cleaned(known, &standings);
-        let base = self.base.forecast(&cleaned.as_known(known), targets, &[Quantile::MEDIAN])?;
-        let floors = base.rows().flat_map(|row| {
+        let base = self.base.forecast(&cleaned.as_known(known), targets, &[Quantile::MEDIAN]);
+        let floor = |row: Row<'_>| {
             let (from, until) = (self.step.start(row.slot), self.step.end(row.slot));
             let events =
-                standings.0.iter().filter(move |(event, _)| declared(event) && event.touches(from, until));
-            events.map(move |(event, standing)| {
-                (row.slot, event, self.floor_load(event, *standing, from, until, row.loads[0]))
-            })
-        });
-        let (slot, event, load) = floors.max_by(|a, b| a.2.total_cmp(&b.2).then(b.0.cmp(&a.0)))?;
-        Some(EventFloor {
-            load: Load::saturating(load),
-            at: self.step.end(slot),
-            name: Arc::clone(&event.window.name),
-        })
+                standings.0.iter().filter(|(event, _)| declared(event) && event.touches(from, until));
+            let floors = events.map(|(event, standing)| {
+                (event, self.floor_load(event, *standing, from, until, row.loads[0]))
+            });
+            let (event, load) = floors.max_by(|a, b| a.1.total_cmp(&b.1))?;
+            let name = Arc::clone(&event.window.name);
+            Some(EventFloor { load: Load::saturating(load), at: until, name })
+        };
+        base.iter().flat_map(Forecast::rows).filter_map(floor).collect()
     }
 }
 
@@ -442,8 +441,10 @@ impl FittedEffects {
         until: Timestamp,
         usual: f64,
     ) -> f64 {
-        if let Some(declared) = event.peak(from, until, self.usual_within(from, until)) {
-            return declared.lifted(usual);
+        // A service that has become smaller since the fit is still to grow to what was declared.
+        let declared = |before: f64| event.peak(from, until, before).map(|declared| declared.lifted(usual));
+        if let (Some(added), Some(reached)) = (declared(self.usual_within(from, until)), declared(usual)) {
+            return added.max(reached);
         }
         let z = normal_quantile(Quantile::P95);
         if event.routine {

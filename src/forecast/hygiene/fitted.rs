@@ -63,8 +63,8 @@ impl Fitted for FittedHygiene {
         self.shown(known, |known| self.base.forecast(known, targets, levels))
     }
 
-    fn event_floor(&self, known: &Known<'_>, targets: Range<Slot>) -> Option<EventFloor> {
-        self.shown(known, |known| self.base.event_floor(known, targets))
+    fn event_floors(&self, known: &Known<'_>, targets: Range<Slot>) -> Vec<EventFloor> {
+        self.shown(known, |known| self.base.event_floors(known, targets))
     }
 
     fn peak(
