@@ -1,9 +1,9 @@
 //! How much of a forecast is believed: a model may go wrong, and what it then says must neither scale nor alarm.
 //!
-//! One measure for all that is made of the forecast: the plan, the climb, the shortfall and what events will need. The event floor is
-//! not held against it, for what it multiplies was declared by somebody.
+//! One measure for all that is made of the forecast: the plan, the climb, the shortfall and what events will need. What a calendar or an
+//! event brings is not held against it, for it was declared by somebody or has been seen; the demand without it is.
 
-use crate::forecast::{Fitted, Known};
+use crate::forecast::{Components, Fitted, Known};
 use crate::units::Load;
 
 /// A forecast beyond this multiple of the most that was ever seen is a model gone wrong, not a plan. Ten-fold sales and
@@ -23,14 +23,24 @@ impl Believable {
         Self(seen.map_or(f64::INFINITY, |seen| seen * ABSURD))
     }
 
-    /// As much of what a forecast says as is believed.
-    pub(super) fn load(self, said: f64) -> Load {
-        Load::saturating(said.min(self.0))
+    /// As much of what a forecast made of `parts` says as is believed.
+    pub(super) fn load(self, said: f64, parts: &Components) -> Load {
+        Load::saturating(said.min(self.0 * lift(parts)))
     }
 
-    /// What a forecast said, where it is not believed.
-    pub(super) fn absurd(self, said: f64) -> Option<Load> {
-        (said > self.0).then(|| Load::saturating(said))
+    /// What a forecast made of `parts` said, where it is not believed.
+    pub(super) fn absurd(self, said: f64, parts: &Components) -> Option<Load> {
+        (said > self.0 * lift(parts)).then(|| Load::saturating(said))
+    }
+}
+
+/// How many times as much the effect among `parts` makes of the demand without it, at least once; anything where that is 0.
+fn lift(parts: &Components) -> f64 {
+    let without = parts.profile + parts.day + parts.level;
+    match parts.effect {
+        effect if effect <= 0.0 => 1.0,
+        _ if without <= 0.0 => f64::INFINITY,
+        effect => 1.0 + effect / without,
     }
 }
 
@@ -49,10 +59,12 @@ mod tests {
     use crate::time::{Slot, Step, Timestamp, from_epoch_seconds};
     use crate::units::{LoadPerReplica, Quantile, Replicas};
 
-    /// Has never seen more than 10, and says a milliard of every slot from so many seconds after now on.
+    /// Has never seen more than 10, and says a milliard of every slot from so many seconds after now on; all but 10 of it for the sake
+    /// of a launch, if one was declared.
     #[derive(Debug)]
     struct GoneWrong {
         in_seconds: i64,
+        declared: bool,
     }
 
     const NOW: i64 = 1_000_000_020;
@@ -64,7 +76,10 @@ mod tests {
             let mut forecast = Forecast::new(step.start(known.origin), step, targets.start, levels.len());
             for slot in (targets.start.0..targets.end.0).map(Slot) {
                 let wrong = step.start(slot).timestamp() >= NOW + self.in_seconds;
-                forecast.push(levels.iter().map(|_| if wrong { SAID } else { 10.0 }), Components::default());
+                let said = if wrong { SAID } else { 10.0 };
+                let profile = if self.declared { 10.0 } else { said };
+                let parts = Components { profile, effect: said - profile, ..Components::default() };
+                forecast.push(levels.iter().map(|_| said), parts);
             }
             Some(forecast)
         }
@@ -101,7 +116,7 @@ mod tests {
 
     fn plan(in_seconds: i64, live: Option<f64>) -> Plan {
         with_known(live, |now, known| {
-            let model = GoneWrong { in_seconds };
+            let model = GoneWrong { in_seconds, declared: false };
             let quantile = Quantile::P95;
             for_lead_time(now, &model, known, one(), &options(), quantile, Replicas(1000)).unwrap()
         })
@@ -130,12 +145,26 @@ mod tests {
     #[test]
     fn neither_a_shortfall_nor_what_an_event_needs_is_more_than_is_believed() {
         with_known(None, |now, known| {
-            let model = GoneWrong { in_seconds: 36_000 };
+            let model = GoneWrong { in_seconds: 36_000, declared: false };
             let bounds = (Replicas(10), Replicas(80));
             let short = Shortfall::ahead(now, &model, known, one(), &options(), bounds).unwrap();
             assert_eq!((short.missing, short.needed), (Replicas(120), Replicas(200)));
             let ahead = Prospect::ahead(now, &model, known, one(), &options(), Counts::ForecastToo);
             assert_eq!(ahead.iter().map(|prospect| prospect.replicas).collect::<Vec<_>>(), [Replicas(200)]);
+        });
+    }
+
+    #[test]
+    fn what_somebody_declared_is_missing_in_full_however_large_it_is() {
+        with_known(None, |now, known| {
+            let model = GoneWrong { in_seconds: 36_000, declared: true };
+            let bounds = (Replicas(10), Replicas(80));
+            let short = Shortfall::ahead(now, &model, known, one(), &options(), bounds).unwrap();
+            assert_eq!(short.needed, Replicas::bearing(Load::saturating(SAID), one()));
+            let model = GoneWrong { in_seconds: 0, declared: true };
+            let plan =
+                for_lead_time(now, &model, known, one(), &options(), Quantile::P95, Replicas(1000)).unwrap();
+            assert_eq!((plan.peak, plan.absurd), (Load::saturating(SAID), None));
         });
     }
 }

@@ -19,7 +19,7 @@ use super::believable::Believable;
 
 use super::edge;
 use super::growth::{Growth, SYNC};
-use crate::forecast::{Fitted, Known};
+use crate::forecast::{Fitted, Known, Row};
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
@@ -72,11 +72,12 @@ impl Way<'_> {
             return None;
         }
         let later = model.forecast(known, slots, &[quantile])?;
-        let needs = |load: f64| Replicas::bearing(believable.load(load), capacity);
-        let walked = self.down(later.rows().rev().map(|row| (row.slot, needs(row.loads[0]))), step);
+        let needs =
+            |row: &Row<'_>| Replicas::bearing(believable.load(row.loads[0], &row.components), capacity);
+        let walked = self.down(later.rows().rev().map(|row| (row.slot, needs(&row))), step);
         let (replicas, climb) = walked.filter(|(replicas, _)| *replicas > planned)?;
         let peak = later.rows().find(|row| step.end(row.slot) == climb.at);
-        let absurd = peak.and_then(|row| believable.absurd(row.loads[0]));
+        let absurd = peak.and_then(|row| believable.absurd(row.loads[0], &row.components));
         Some(Begun { replicas, climb, absurd })
     }
 

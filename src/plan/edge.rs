@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use chrono::TimeDelta;
 
-use super::{Plan, Unlikely};
+use super::Plan;
+use super::asked::{Asked, Unlikely};
 use crate::forecast::{Fitted, Known};
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, Quantile};
@@ -30,16 +31,20 @@ fn at_an_edge(plan: &Plan, model: &dyn Fitted, known: &Known<'_>, quantile: Quan
     if !rises(model, step, plan.peak_at, slot..slot.next())? {
         return None;
     }
-    let levels = [Quantile::MEDIAN, quantile, Quantile::P99, Quantile::UNLIKELY];
-    let day = model.forecast(known, slot..slot.next(), &levels)?;
-    let row = day.rows().next().filter(|row| row.loads[1] > plan.peak.get())?;
+    let asked = Asked::with(quantile);
+    let day = model.forecast(known, slot..slot.next(), &asked.levels)?;
+    let row = day.rows().next()?;
+    let [median, own, for_long, unlikely] = asked.told(row.loads.try_into().ok()?);
+    if own <= plan.peak.get() {
+        return None;
+    }
     let larger = |load: Load, day: f64| Load::saturating(load.get().max(day));
-    let unlikely = plan.unlikely.map(|unlikely| Unlikely {
-        at: unlikely.at,
-        for_long: larger(unlikely.for_long, row.loads[2]),
-        load: larger(unlikely.load, row.loads[3]),
+    let unlikely = plan.unlikely.map(|said| Unlikely {
+        at: said.at,
+        for_long: larger(said.for_long, for_long),
+        load: larger(said.load, unlikely),
     });
-    Some(Plan { unlikely, ..Plan::of_slot(&day, &row, quantile) })
+    Some(Plan { unlikely, ..Plan::of_slot(&day, &row, [median, own], quantile) })
 }
 
 /// Whether the day is an edge above what it was shortly before `at` in any of `slots`; `None` where it does not say.

@@ -9,6 +9,7 @@
 //! This module refuses to know what is running: that a need may not be met in time, or must not fall yet, is
 //! [`crate::guard`]'s to say.
 
+mod asked;
 mod believable;
 mod climb;
 mod edge;
@@ -20,12 +21,14 @@ mod shortfall;
 
 use std::time::Duration;
 
+use self::asked::Asked;
 use self::believable::Believable;
 use self::climb::Way;
 use crate::forecast::{Cause, Components, Fitted, Forecast, Known, Row};
 use crate::time::Timestamp;
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
+pub use asked::Unlikely;
 pub use believable::ABSURD;
 pub use climb::Climb;
 pub use event::{EventNeed, for_events};
@@ -77,27 +80,16 @@ pub struct Plan {
     pub absurd: Option<Load>,
 }
 
-/// What demand is not expected to exceed at a moment to come.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Unlikely {
-    /// The end of the minute that is spoken of. Not a plan's `peak_at`, which at an edge is the end of a slot.
-    pub at: Timestamp,
-    /// At [`Quantile::P99`]: a look beyond it happens, a minute beyond it does not.
-    pub for_long: Load,
-    /// At [`Quantile::UNLIKELY`]: two looks beyond it do not happen either.
-    pub load: Load,
-}
-
 impl Plan {
-    /// What `forecast` says in one of its rows of the median and of `quantile`; nothing is made of it yet.
-    fn of_slot(forecast: &Forecast, row: &Row<'_>, quantile: Quantile) -> Self {
+    /// What `forecast` says in one of its rows, and there of the median and of `quantile`; nothing is made of it yet.
+    fn of_slot(forecast: &Forecast, row: &Row<'_>, [median, own]: [f64; 2], quantile: Quantile) -> Self {
         Self {
             replicas: Replicas(0),
             quantile,
             origin: forecast.origin,
             peak_at: forecast.step().end(row.slot),
-            peak: Load::saturating(row.loads[1]),
-            median: Load::saturating(row.loads[0]),
+            peak: Load::saturating(own),
+            median: Load::saturating(median),
             unlikely: None,
             components: row.components,
             cause: forecast.cause(&row.components).cloned(),
@@ -128,9 +120,9 @@ pub fn for_lead_time(
         None => (until, whole_window(now, until, model, known, quantile)?),
     };
     let believable = Believable::of(model, known);
-    plan.absurd = believable.absurd(plan.peak.get());
-    plan.peak = believable.load(plan.peak.get());
-    plan.median = believable.load(plan.median.get());
+    plan.absurd = believable.absurd(plan.peak.get(), &plan.components);
+    plan.peak = believable.load(plan.peak.get(), &plan.components);
+    plan.median = believable.load(plan.median.get(), &plan.components);
     plan.replicas = Replicas::bearing(plan.peak, capacity);
     let way = Way { spoken_of, growth: &options.growth, max };
     if let Some(begun) = way.begin(plan.replicas, model, known, believable, capacity, quantile) {
@@ -143,17 +135,18 @@ pub fn for_lead_time(
 
 /// What the model knows of the minutes in which the pods asked for now first serve.
 fn next_minutes(until: Timestamp, model: &dyn Fitted, known: &Known<'_>, quantile: Quantile) -> Option<Plan> {
+    let asked = Asked::with(quantile);
     let mut loads = [Load::ZERO; 4];
-    let levels = [Quantile::MEDIAN, quantile, Quantile::P99, Quantile::UNLIKELY];
-    let peak = model.peak(known, until, &levels, &mut loads)?;
+    let peak = model.peak(known, until, &asked.levels, &mut loads)?;
+    let [median, own, for_long, unlikely] = asked.told(loads);
     Some(Plan {
         replicas: Replicas(0),
         quantile,
         origin: peak.origin,
         peak_at: peak.at,
-        peak: loads[1],
-        median: loads[0],
-        unlikely: Some(Unlikely { at: peak.at, for_long: loads[2], load: loads[3] }),
+        peak: own,
+        median,
+        unlikely: Some(Unlikely { at: peak.at, for_long, load: unlikely }),
         components: Components {
             profile: peak.usual.get(),
             level: peak.point.get() - peak.effect - peak.usual.get(),
@@ -178,5 +171,5 @@ fn whole_window(
     let (first, last) = (step.last_ended(now).next(), step.slot_of(until));
     let forecast = model.forecast(known, first..last.next(), &[Quantile::MEDIAN, quantile])?;
     let row = forecast.rows().max_by(|a, b| a.loads[1].total_cmp(&b.loads[1]).then(b.slot.cmp(&a.slot)))?;
-    Some(Plan::of_slot(&forecast, &row, quantile))
+    Some(Plan::of_slot(&forecast, &row, [row.loads[0], row.loads[1]], quantile))
 }

@@ -58,7 +58,7 @@ impl Prospect {
                 let most = forecast
                     .rows()
                     .max_by(|a, b| a.loads[0].total_cmp(&b.loads[0]).then(b.slot.cmp(&a.slot)))?;
-                Some((believable.load(most.loads[0]), most.slot))
+                Some((believable.load(most.loads[0], &most.components), most.slot))
             };
             let forecast = (counts == Counts::ForecastToo).then(forecast).flatten();
             let most = declared.into_iter().chain(forecast).max_by(|a, b| a.0.get().total_cmp(&b.0.get()));

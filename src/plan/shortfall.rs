@@ -82,7 +82,7 @@ impl Shortfall {
                 climbed_until = if next > reached { climbed_until + SYNC } else { asked_by };
                 reached = next;
             }
-            let needed = Replicas::bearing(believable.load(row.loads[0]), capacity);
+            let needed = Replicas::bearing(believable.load(row.loads[0], &row.components), capacity);
             let there = Replicas::whole_below(reached.min(f64::from(max.0)));
             let missing = Replicas(needed.0.saturating_sub(there.0));
             if missing == Replicas(0) {
