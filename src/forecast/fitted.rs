@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
+use super::between::{Between, Near};
 use super::lattice::{Lattice, Wall};
+use super::most::Most;
 use super::near::{self, Lead};
 use super::recent::{Base, Newest, Past, Present, Said, deviation, moved};
 use super::rest::{Closed, Rest};
@@ -66,6 +68,7 @@ pub(super) struct FittedTide {
     /// Cells within that reach that were expected to be closed; ascending.
     shut: Vec<usize>,
     leads: Vec<Lead>,
+    most: Most,
     shape: Shape,
     explanation: Explanation,
 }
@@ -76,7 +79,7 @@ impl FittedTide {
         lattice: &Lattice,
         rest: &Rest,
         (cells, spread): (&[Cell], Spread),
-        (base, leads): (&Base, Vec<Lead>),
+        (base, leads, most): (&Base, Vec<Lead>, Most),
         shape: Shape,
     ) -> Self {
         let base = base.around(covered.start);
@@ -109,6 +112,7 @@ impl FittedTide {
                 .collect(),
             base,
             leads,
+            most,
             shape,
             explanation: Explanation::default(),
         }
@@ -196,6 +200,10 @@ impl Fitted for FittedTide {
         Some(Load::saturating(self.scale * self.busiest))
     }
 
+    fn level_of_most(&self, slots: usize, quantile: Quantile) -> Quantile {
+        self.most.level(slots, quantile)
+    }
+
     fn outline(&self, slot: Slot) -> Option<f64> {
         self.cell(slot).filter(|_| self.covered.contains(&slot)).map(|(_, cell)| self.scale * cell.point)
     }
@@ -252,8 +260,8 @@ impl Fitted for FittedTide {
                 level => self.spread.reach(cell.point, cell.size, hour, level),
             };
             let reach = |level: Quantile| match &near {
-                Some(near) if near.share >= 1.0 => near.reach(level),
-                Some(near) => day(level) + (near.reach(level) - day(level)) * near.share,
+                Some((near, share)) if *share >= 1.0 => near.reach(level),
+                Some((near, share)) => day(level) + (near.reach(level) - day(level)) * share,
                 None => day(level),
             };
             let point = reach(Quantile::MEDIAN);
@@ -289,7 +297,7 @@ impl<P: Past> Seen<'_, P> {
         let Some(live) = live else { return };
         let slot = self.fitted.step.slot_of(live.at);
         let Some((_, cell)) = self.fitted.cell(slot) else { return };
-        let expected = self.near(slot, cell).map_or(cell.point, |near| near.point);
+        let expected = self.near(slot, cell).map_or(cell.point, |(near, _)| near.point);
         self.live = Some((slot, deviation(live.load.get() / self.fitted.scale, expected)));
     }
 
@@ -310,8 +318,9 @@ impl<P: Past> Seen<'_, P> {
         observed > OPEN_ABOVE * expected || live && expected > 0.0
     }
 
-    /// What the newest points say of `target`; `None` beyond their reach.
-    fn near(&self, target: Slot, cell: Cell) -> Option<Near<'_>> {
+    /// What the newest points say of `target`, and how much of it is believed beside the day's forecast; `None` beyond their
+    /// reach.
+    fn near(&self, target: Slot, cell: Cell) -> Option<(Near<'_>, f64)> {
         let fitted = self.fitted;
         let lead = target.since(self.newest).max(1);
         let live = self.live.map(|(slot, u)| ((target.since(slot) + 1).max(1), u));
@@ -326,17 +335,15 @@ impl<P: Past> Seen<'_, P> {
         let settled = Between::of(&fitted.leads, lead);
         let expected =
             if lead > farthest { cell.point } else { settled.mix(|lead| lead.forecast(&reading).point) };
-        let (sizes, point) = match live {
+        let (between, point) = match live {
             None => (settled, expected),
             Some((lead, u)) => {
                 let from_live = Between::of(&fitted.leads, lead);
                 (from_live, moved(expected, u * from_live.mix(|lead| lead.echo)))
             }
         };
-        let size = |lead: &Lead| lead.forecast(&reading).size;
-        let sizes = (sizes, size(sizes.nearer), size(sizes.farther));
         let seconds = live.map_or(lead, |(lead, _)| lead) * fitted.step.seconds();
-        Some(Near { point, sizes, of_day: fitted.wall.time(target).of_day, share: near_share(seconds) })
+        Some((between.around(point, &reading), near_share(seconds)))
     }
 }
 
@@ -347,59 +354,4 @@ const ALONE_SECONDS: i64 = 2 * 3_600;
 fn near_share(lead_seconds: i64) -> f64 {
     let log = |seconds: i64| (seconds as f64 / ALONE_SECONDS as f64).ln();
     1.0 - (log(lead_seconds) / log(near::FARTHEST_SECONDS + 1)).clamp(0.0, 1.0)
-}
-
-/// Learned leads on both sides of one, and how far it lies between them in the logarithm.
-#[derive(Clone, Copy)]
-struct Between<'a> {
-    nearer: &'a Lead,
-    farther: &'a Lead,
-    share: f64,
-}
-
-impl<'a> Between<'a> {
-    fn of(leads: &'a [Lead], lead: i64) -> Self {
-        let last = leads.len() - 1;
-        let after = leads.partition_point(|learned| learned.slots < lead).min(last);
-        let (nearer, farther) = (&leads[after.saturating_sub(1)], &leads[after]);
-        let within = nearer.slots < lead && lead < farther.slots;
-        let log = |slots: i64| (slots as f64 / nearer.slots as f64).ln();
-        Self { nearer, farther, share: if within { log(lead) / log(farther.slots) } else { 1.0 } }
-    }
-
-    fn mix(&self, of: impl Fn(&Lead) -> f64) -> f64 {
-        if self.share >= 1.0 {
-            return of(self.farther);
-        }
-        let (nearer, farther) = (of(self.nearer), of(self.farther));
-        nearer + (farther - nearer) * self.share
-    }
-}
-
-/// What the newest points say of one slot, in means.
-struct Near<'a> {
-    point: f64,
-    /// The learned leads on both sides, with the size of the error at each.
-    sizes: (Between<'a>, f64, f64),
-    /// Share of the local day that is over.
-    of_day: f64,
-    /// How much of this is believed beside the day's forecast.
-    share: f64,
-}
-
-impl Near<'_> {
-    fn reach(&self, level: Quantile) -> f64 {
-        let (between, near, far) = &self.sizes;
-        if level == Quantile::MEDIAN {
-            return self.point;
-        }
-        let reach =
-            |lead: &Lead, size: f64| lead.reach(near::Sized { point: self.point, size }, self.of_day, level);
-        let farther = reach(between.farther, *far);
-        if between.share >= 1.0 {
-            return farther;
-        }
-        let nearer = reach(between.nearer, *near);
-        nearer + (farther - nearer) * between.share
-    }
 }

@@ -4,6 +4,7 @@
 //! points is cheap and happens with every answer. Which points may be used is said by [`Known`], and nothing after its
 //! origin can change a forecast. This module never reads replica counts, or it would learn from its own output.
 
+mod between;
 mod day;
 mod effects;
 mod explanation;
@@ -12,6 +13,7 @@ mod hygiene;
 mod lattice;
 mod linear;
 mod median;
+mod most;
 mod near;
 pub mod nowcast;
 mod pools;
@@ -118,6 +120,12 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
     /// before the origin, more than [`HORIZON`] after it, begun more than that after the newest measurement, or outside
     /// what the fit covers.
     fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast>;
+
+    /// The level at which each of `slots` slots, the next ones, must be read for the most of them to be what is not exceeded with
+    /// probability `quantile`: at least that itself, for each of them is a chance to be missed.
+    fn level_of_most(&self, slots: usize, quantile: Quantile) -> Quantile {
+        self.inner().map_or(quantile, |inner| inner.level_of_most(slots, quantile))
+    }
 
     /// About the median of a slot, as the fit left it: without the newest points, calendars' effects and events, which makes it
     /// cheap. `None` outside what the fit covers, or where there is no day's forecast.

@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use super::lattice::CELL_SECONDS;
 use super::linear::{Rows, dot};
+use super::most::Most;
 use super::pools::{PRIOR_SIZE, Pools, Score, padded};
 use super::recent::{
     Base, CANDIDATES, CLIP, DAY, FEATURES, HALF_HOUR, HOURS, NEWEST, Past as _, Present, QUARTER, Reading,
@@ -188,8 +189,9 @@ struct Lesson {
     seen: usize,
 }
 
-/// Learns every lead from the replayed past. `time` tells where a slot lies on the wall clock.
-pub(super) fn learn(base: &Base, past: &Replayed, time: impl Fn(Slot) -> Time) -> Vec<Lead> {
+/// Learns every lead from the replayed past, and what is to be made of several slots. `time` tells where a slot lies on the
+/// wall clock.
+pub(super) fn learn(base: &Base, past: &Replayed, time: impl Fn(Slot) -> Time) -> (Vec<Lead>, Most) {
     let day = 86_400 / base.step.seconds();
     let Range { start, end } = past.slots();
     let span = end.since(start).min(SEEN_DAYS * day);
@@ -208,7 +210,8 @@ pub(super) fn learn(base: &Base, past: &Replayed, time: impl Fn(Slot) -> Time) -
         }
         learned.push(lead);
     }
-    learned
+    let most = Most::learn(base, past, &learned, &school.seen, &school.time);
+    (learned, most)
 }
 
 /// What all leads learn from.

@@ -86,9 +86,10 @@ impl Forecaster for Tide {
         let load = |slot: Slot| history.load(slot).filter(|_| counts(slot)).map(|load| load / lattice.scale);
         let past = Replayed::of(&base, loads.map(|slot| load(Slot(slot))).collect());
         let time = |slot: Slot| lattice.wall.time(slot);
-        let leads = near::learn(&base, &past, time);
+        let (leads, most) = near::learn(&base, &past, time);
         let explanation = explanation(origin, &lattice, &day, &rest, &leads);
-        let tide = FittedTide::new(origin..end, &lattice, &rest, (&cells, spread), (&base, leads), shape);
+        let tide =
+            FittedTide::new(origin..end, &lattice, &rest, (&cells, spread), (&base, leads, most), shape);
         Ok(Box::new(tide.explained(explanation)))
     }
 }

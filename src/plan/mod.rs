@@ -4,7 +4,8 @@
 //! A pod asked for now is ready one lead time from now. What must be asked for is therefore what is needed then, read at
 //! the quantile that the operator's costs choose. Where the model knows the next minutes ([`Fitted::peak`]) they decide,
 //! for what comes before has been asked for already and the floor holds what is there; otherwise the most that any slot of
-//! the window needs. At an edge both do (`edge.rs`). A later peak counts as far as the way up to it must begin now ([`Growth`]).
+//! the window needs, at the quantile of that most ([`Fitted::level_of_most`]). At an edge both do (`edge.rs`). A later peak
+//! counts as far as the way up to it must begin now ([`Growth`]).
 //!
 //! This module refuses to know what is running: that a need may not be met in time, or must not fall yet, is
 //! [`crate::guard`]'s to say.
@@ -159,7 +160,7 @@ fn next_minutes(until: Timestamp, model: &dyn Fitted, known: &Known<'_>, quantil
     })
 }
 
-/// The slot of the window that needs the most.
+/// The slot of the window that needs the most, read so that `quantile` is the most's.
 fn whole_window(
     now: Timestamp,
     until: Timestamp,
@@ -169,7 +170,9 @@ fn whole_window(
 ) -> Option<Plan> {
     let step = known.settled.step();
     let (first, last) = (step.last_ended(now).next(), step.slot_of(until));
-    let forecast = model.forecast(known, first..last.next(), &[Quantile::MEDIAN, quantile])?;
+    let slots = usize::try_from(last.next().since(first)).unwrap_or(0);
+    let of_each = model.level_of_most(slots, quantile);
+    let forecast = model.forecast(known, first..last.next(), &[Quantile::MEDIAN, of_each])?;
     let row = forecast.rows().max_by(|a, b| a.loads[1].total_cmp(&b.loads[1]).then(b.slot.cmp(&a.slot)))?;
     Some(Plan::of_slot(&forecast, &row, [row.loads[0], row.loads[1]], quantile))
 }
