@@ -12,6 +12,7 @@
 
 use std::ops::Range;
 
+use super::lengthen;
 use crate::time::Slot;
 
 /// Slots in a block: as many make whole minutes of any step that divides one.
@@ -48,6 +49,7 @@ impl Blocks {
                 blocks.sums.push((count == BLOCK).then_some(sum));
             }
         }
+        blocks.sums.shrink_to_fit();
         blocks
     }
 
@@ -76,7 +78,7 @@ impl Blocks {
             if sum.is_none() {
                 return;
             }
-            self.sums.resize(place + 1, None);
+            lengthen(&mut self.sums, place + 1, None);
         }
         self.sums[place] = sum;
     }

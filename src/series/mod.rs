@@ -4,9 +4,13 @@
 //! number at all; nothing downstream can mistake one for a zero.
 
 mod blocks;
+mod lengthen;
+mod mask;
 mod resample;
 #[expect(clippy::module_inception, reason = "the type is the module")]
 mod series;
+
+use lengthen::lengthen;
 
 pub use blocks::{BLOCK, Blocks, Run};
 pub use resample::{Resample, resample};

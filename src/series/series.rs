@@ -3,6 +3,8 @@
 use std::ops::Range;
 
 use super::blocks::{BLOCK, Blocks, Run};
+use super::lengthen;
+use super::mask::Mask;
 use crate::time::{Grid, Slot, Step};
 use crate::units::Load;
 
@@ -12,14 +14,15 @@ pub struct Series {
     grid: Grid,
     /// Meaningless where `measured` is false; kept at 0 so that equal series compare equal.
     loads: Vec<f64>,
-    measured: Vec<bool>,
+    measured: Mask,
     /// Follows from the others.
     blocks: Blocks,
 }
 
 impl PartialEq for Series {
     fn eq(&self, other: &Self) -> bool {
-        self.grid == other.grid && self.loads == other.loads && self.measured == other.measured
+        let same = |slot: Slot| self.measured.has(slot) == other.measured.has(slot);
+        self.grid == other.grid && self.loads == other.loads && self.grid.slots().all(same)
     }
 }
 
@@ -27,7 +30,7 @@ impl Series {
     /// A series without slots, which will begin at `first`.
     pub fn empty(step: Step, first: Slot) -> Self {
         let grid = Grid { step, first, len: 0 };
-        Self { grid, loads: Vec::new(), measured: Vec::new(), blocks: Blocks::default() }
+        Self { grid, loads: Vec::new(), measured: Mask::default(), blocks: Blocks::default() }
     }
 
     /// The series of `points`, in any order; where two fall into one slot the later in the list stands.
@@ -73,8 +76,7 @@ impl Series {
 
     /// As [`Series::get`], as the bare number the forecast computes with.
     pub fn load(&self, slot: Slot) -> Option<f64> {
-        let index = self.grid.index(slot)?;
-        self.measured[index].then(|| self.loads[index])
+        self.grid.index(slot).filter(|_| self.measured.has(slot)).map(|index| self.loads[index])
     }
 
     /// Writes a measured slot. Slots between the former end and this one become masked; a slot before the first moves
@@ -83,7 +85,7 @@ impl Series {
         self.reach(slot);
         if let Some(index) = self.grid.index(slot) {
             self.loads[index] = load.get();
-            self.measured[index] = true;
+            self.measured.add(slot);
             // A block is summed up when its last slot is there, and again when one of it is written anew.
             if slot.0.rem_euclid(BLOCK) == BLOCK - 1 || index + 1 < self.grid.len {
                 self.blocks.set(slot, self.block(slot));
@@ -96,7 +98,7 @@ impl Series {
         self.reach(slot);
         if let Some(index) = self.grid.index(slot) {
             self.loads[index] = 0.0;
-            self.measured[index] = false;
+            self.measured.remove(&(slot..slot.next()));
             self.blocks.set(slot, None);
         }
     }
@@ -104,8 +106,8 @@ impl Series {
     /// Masks those of `slots` that it has.
     pub fn mask_all(&mut self, slots: &Range<Slot>) {
         let places = self.places(slots);
-        self.loads[places.clone()].fill(0.0);
-        self.measured[places].fill(false);
+        self.loads[places].fill(0.0);
+        self.measured.remove(slots);
         self.blocks.forget(&(slots.start.max(self.first())..slots.end.min(self.end())));
     }
 
@@ -116,9 +118,10 @@ impl Series {
             return;
         }
         self.loads.drain(..gone);
-        self.measured.drain(..gone);
         self.grid = Grid { first, len: self.loads.len(), ..self.grid };
-        self.blocks = self.blocks.within(&(first..self.end()));
+        let left = first..self.end();
+        self.measured = self.measured.within(&left);
+        self.blocks = self.blocks.within(&left);
     }
 
     /// The part before `end`, as a series of its own.
@@ -132,11 +135,12 @@ impl Series {
     pub fn between(&self, first: Slot, end: Slot) -> Self {
         let places = self.places(&(first..end));
         let grid = Grid { first: first.max(self.grid.first), len: places.len(), ..self.grid };
+        let slots = grid.first..grid.end();
         Self {
             grid,
-            loads: self.loads[places.clone()].to_vec(),
-            measured: self.measured[places].to_vec(),
-            blocks: self.blocks.within(&(grid.first..grid.end())),
+            loads: self.loads[places].to_vec(),
+            measured: self.measured.within(&slots),
+            blocks: self.blocks.within(&slots),
         }
     }
 
@@ -147,11 +151,10 @@ impl Series {
 
     /// The measured slots of `slots` with their bare loads, in order: for sums at every tick.
     pub fn loads(&self, slots: Range<Slot>) -> impl Iterator<Item = (Slot, f64)> + '_ {
-        let places = self.places(&slots);
-        let loads = self.loads[places.clone()].iter().zip(&self.measured[places]);
-        let measured =
-            (slots.start.max(self.grid.first).0..).zip(loads).filter(|(_, (_, measured))| **measured);
-        measured.map(|(slot, (load, _))| (Slot(slot), *load))
+        let loads = &self.loads[self.places(&slots)];
+        let first = slots.start.max(self.grid.first);
+        let measured = (first.0..).map(Slot).zip(loads).filter(|(slot, _)| self.measured.has(*slot));
+        measured.map(|(slot, load)| (slot, *load))
     }
 
     /// Those of `slots` that it has, in order: blocks without a hole with their sums, and what lies between them.
@@ -170,10 +173,9 @@ impl Series {
 
     /// The sum of the block that `slot` lies in, where it has no hole.
     fn block(&self, slot: Slot) -> Option<f64> {
-        let from = self.grid.index(slot.plus(-slot.0.rem_euclid(BLOCK)))?;
-        let until = from + usize::try_from(BLOCK).unwrap_or(0);
-        let measured = self.measured.get(from..until)?.iter().all(|measured| *measured);
-        measured.then(|| self.loads[from..until].iter().sum())
+        let first = slot.plus(-slot.0.rem_euclid(BLOCK));
+        let slots = first..first.plus(BLOCK);
+        self.measured.has_all(&slots).then(|| self.loads[self.places(&slots)].iter().sum())
     }
 
     /// The newest measured slot.
@@ -188,18 +190,15 @@ impl Series {
 
     /// How many of the slots before `end` were measured.
     pub fn measured_before(&self, end: Slot) -> usize {
-        self.measured[..self.place(end)].iter().filter(|measured| **measured).count()
+        self.measured.count(&(self.first()..end))
     }
 
     /// Mean load of the measured slots in `from..until`; `None` when there are none.
     pub fn mean(&self, from: Slot, until: Slot) -> Option<f64> {
-        let (mut sum, mut count) = (0.0, 0_usize);
-        for index in self.places(&(from..until)) {
-            if self.measured[index] {
-                sum += self.loads[index];
-                count += 1;
-            }
-        }
+        let slots = from..until;
+        let count = self.measured.count(&slots);
+        // What was not measured is 0 there.
+        let sum = self.loads[self.places(&slots)].iter().fold(0.0, |sum, load| sum + load);
         (count > 0).then(|| sum / count as f64)
     }
 
@@ -222,13 +221,11 @@ impl Series {
         let before = usize::try_from(self.grid.first.since(slot)).unwrap_or(0);
         if before > 0 {
             self.loads.splice(0..0, std::iter::repeat_n(0.0, before));
-            self.measured.splice(0..0, std::iter::repeat_n(false, before));
             self.grid.first = slot;
         }
         let len = usize::try_from(slot.since(self.grid.first)).unwrap_or(0) + 1;
         if len > self.loads.len() {
-            self.loads.resize(len, 0.0);
-            self.measured.resize(len, false);
+            lengthen(&mut self.loads, len, 0.0);
         }
         self.grid.len = self.loads.len();
     }
