@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   forgotten │ settled: 12 13 ·· 15 16 17 │ unsettled: (18) 19 │ not ended
-//!             └ retention, whole days      └ settled_until   └ the provisional slot
+//!             └ retention, whole hours     └ settled_until   └ the provisional slot
 //! ```
 //!
 //! * **A settled number stays.** A later sample for its slot changes nothing, whatever it says: a forecast may have
@@ -25,9 +25,10 @@ use crate::series::Series;
 use crate::time::{Slot, Step};
 use crate::units::Load;
 
-/// Slots are forgotten in lumps of a day, on borders of the grid: moving a year of minutes each minute would cost more
-/// than the tick, and borders that depend on the grid alone leave two replicas with the same history.
-const LUMP: Duration = Duration::from_secs(86_400);
+/// Slots are forgotten in lumps of an hour, on borders of the grid: moving what is kept each minute would cost more than the
+/// tick, lumps of a day are half a day that nothing looks at, and borders that depend on the grid alone leave two replicas with
+/// the same history.
+const LUMP: Duration = Duration::from_secs(3_600);
 
 /// How far ahead of what is settled a slot may be and still be believed: no source lags by more than a day.
 const FARTHEST_AHEAD: Duration = Duration::from_secs(86_400);
@@ -46,7 +47,7 @@ pub struct Recent {
 }
 
 impl Recent {
-    /// An empty history on the grid of `step`, which keeps at least `retention` and at most a day more.
+    /// An empty history on the grid of `step`, which keeps at least `retention` and at most an hour more.
     pub fn new(step: Step, retention: Duration) -> Self {
         Self {
             settled: Series::empty(step, Slot(0)),
@@ -199,16 +200,16 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_beyond_the_retention_is_forgotten_in_whole_days() {
+    fn what_lies_beyond_the_retention_is_forgotten_in_whole_hours() {
         let mut history = Recent::new(STEP, DAYS);
-        for day in 0..10 {
-            append(&mut history, day * 1440, &"5".repeat(1440), (day + 1) * 1440);
-            append(&mut history, day * 1440 + 1440, "5", (day + 1) * 1440 + 1);
+        for hour in 0..240 {
+            append(&mut history, hour * 60, &"5".repeat(60), (hour + 1) * 60);
+            append(&mut history, hour * 60 + 60, &"5".repeat(59), (hour + 1) * 60 + 59);
         }
         let settled = history.settled();
         assert_eq!(settled.first().0 - FIRST, 7 * 1440);
-        assert_eq!(settled.end().0 - FIRST, 10 * 1440 + 1);
-        append(&mut history, 7 * 1440 - 1, "9", 10 * 1440 + 1);
+        assert_eq!(settled.end().0 - FIRST, 10 * 1440 + 59);
+        append(&mut history, 7 * 1440 - 1, "9", 10 * 1440 + 59);
         assert_eq!(history.settled().first().0 - FIRST, 7 * 1440, "what is forgotten does not come back");
     }
 
@@ -225,7 +226,7 @@ mod tests {
         history.append(&strays, Slot(FIRST + 3));
         assert_eq!((drawn(&history).as_str(), provisional(&history)), ("123", None));
         history.append(&strays, Slot(i64::MAX));
-        assert!(history.settled().grid().len <= 4 * 1440);
+        assert!(history.settled().grid().len <= 3 * 1440 + 60);
         history.append(&strays, Slot(i64::MIN));
         assert!(Recent::new(STEP, Duration::MAX).oldest() <= Slot(0));
     }
