@@ -67,7 +67,7 @@ pub(super) struct FittedTide {
     resting: Vec<usize>,
     /// Cells within that reach that were expected to be closed; ascending.
     shut: Vec<usize>,
-    leads: Vec<Lead>,
+    leads: Box<[Lead]>,
     most: Most,
     shape: Shape,
     explanation: Explanation,
@@ -111,7 +111,7 @@ impl FittedTide {
                 .filter(|row| matches!(lattice.kinds[*row], DayKind::Holiday | DayKind::HalfDay))
                 .collect(),
             base,
-            leads,
+            leads: leads.into(),
             most,
             shape,
             explanation: Explanation::default(),

@@ -14,7 +14,7 @@ use std::ops::Range;
 use super::lattice::CELL_SECONDS;
 use super::linear::{Rows, dot};
 use super::most::Most;
-use super::pools::{PRIOR_SIZE, Pools, Score, padded};
+use super::pools::{Hours, PRIOR_SIZE, Pools, Score, padded};
 use super::recent::{
     Base, CANDIDATES, CLIP, DAY, FEATURES, HALF_HOUR, HOURS, NEWEST, Past as _, Present, QUARTER, Reading,
     Replayed, Time, deviation, moved,
@@ -95,7 +95,7 @@ pub(super) struct Lead {
     /// Pools of the errors as they are.
     levels: Pools,
     /// Pools of the errors as shares of the forecast, by hour of the local day.
-    hours: Pools,
+    hours: Hours,
     pools: Pools,
     /// Share of a live surprise that is believed of the slot this many places after the last settled one, if the surprise
     /// was the first after it.
@@ -123,7 +123,7 @@ impl Lead {
             judged: false,
             scale: Scale::unknown(),
             levels: Pools::with_borders(&[], Vec::new()),
-            hours: Pools::with_borders(&[], Vec::new()),
+            hours: Hours::of(&[]),
             pools: Pools::with_borders(&[], Vec::new()),
             echo: 1.0,
         }
@@ -175,7 +175,7 @@ impl Lead {
     pub(super) fn reach(&self, forecast: Sized, of_day: f64, quantile: Quantile) -> f64 {
         let sized = self.pools.reach(forecast.point, forecast.size, quantile);
         let levels = self.levels.reach(forecast.point, 1.0, quantile);
-        let hours = self.hours.score(self.hours.pool(24.0 * of_day), quantile);
+        let hours = self.hours.score(Hours::hour(24.0 * of_day), quantile);
         (sized + levels + forecast.point + (forecast.point + OFFSET) * hours) / 3.0
     }
 }
@@ -378,7 +378,7 @@ impl Lead {
             misses.push(Score { key: *point, error, weight });
         }
         self.scale = Scale::learn(rows, &misses);
-        self.hours = Pools::with_borders(&padded(hours, PRIOR_SIZE), (1..24).map(f64::from).collect());
+        self.hours = Hours::of(&padded(hours, PRIOR_SIZE));
         self.levels = Pools::by_level(&padded(misses.clone(), PRIOR_SIZE), OFFSET, LEVEL_POOLS);
         for (signs, miss) in signs.iter().zip(&mut misses) {
             miss.error /= self.scale.size(signs);

@@ -65,7 +65,7 @@ pub(super) fn padded(mut scores: Vec<Score>, unit: f64) -> Vec<Score> {
 /// A score and its weight.
 type Weighed = (f64, f64);
 
-/// Score quantiles at [`LEVELS`], in seven digits: there are some forty tables for each lead, and they are a third of what
+/// Score quantiles at [`LEVELS`], in seven digits: there are some forty tables for each lead, and they are a quarter of what
 /// is kept of a fit.
 type Table = [f32; LEVELS.len()];
 
@@ -118,34 +118,54 @@ impl Pools {
         Self::with_borders(scores, borders)
     }
 
-    /// The pool of a key.
-    pub(super) fn pool(&self, key: f64) -> usize {
-        pool(&self.borders, key)
-    }
-
     /// `point + √(point + c) · size · score`, of pools by level.
     ///
     /// A larger point never reaches less: where a busier pool is the narrower one, what the calmer pool says at its upper
     /// border stands until the busier one has caught up. Without that, a larger measurement could take pods away.
     pub(super) fn reach(&self, point: f64, size: f64, quantile: Quantile) -> f64 {
-        let own = self.pool(point);
+        let own = pool(&self.borders, point);
         let calmer = (0..own).map(|calmer| (calmer, self.borders[calmer]));
         calmer
             .chain([(own, point)])
-            .map(|(pool, at)| at + (at + OFFSET).max(0.0).sqrt() * size * self.score(pool, quantile))
+            .map(|(pool, at)| at + (at + OFFSET).max(0.0).sqrt() * size * score(&self.tables[pool], quantile))
             .fold(f64::NEG_INFINITY, f64::max)
     }
+}
 
-    /// The score quantile of a pool.
-    pub(super) fn score(&self, pool: usize, quantile: Quantile) -> f64 {
-        let level = quantile.get().clamp(LEVELS[0], LEVELS[LEVELS.len() - 1]);
-        let after = LEVELS.partition_point(|kept| *kept < level).clamp(1, LEVELS.len() - 1);
-        let (low, high) = (LEVELS[after - 1], LEVELS[after]);
-        let share = (level - low) / (high - low);
-        let table = &self.tables[pool];
-        let (from, to) = (f64::from(table[after - 1]), f64::from(table[after]));
-        from + (to - from) * share
+/// Pools by hour of the day.
+#[derive(Debug, Clone)]
+pub(super) struct Hours(Box<[Table]>);
+
+impl Hours {
+    /// Pools of scores whose keys are times of day, in hours.
+    pub(super) fn of(scores: &[Score]) -> Self {
+        Self(Pools::with_borders(scores, hours().collect()).tables)
     }
+
+    /// The hour, from 0 to 23, that a time of day in hours lies in.
+    pub(super) fn hour(time: f64) -> usize {
+        hours().filter(|hour| time >= *hour).count()
+    }
+
+    /// The score quantile of an hour.
+    pub(super) fn score(&self, hour: usize, quantile: Quantile) -> f64 {
+        score(&self.0[hour.min(self.0.len() - 1)], quantile)
+    }
+}
+
+/// Where each hour but the first begins.
+fn hours() -> impl Iterator<Item = f64> {
+    (1..24).map(f64::from)
+}
+
+/// The score quantile of a table.
+fn score(table: &Table, quantile: Quantile) -> f64 {
+    let level = quantile.get().clamp(LEVELS[0], LEVELS[LEVELS.len() - 1]);
+    let after = LEVELS.partition_point(|kept| *kept < level).clamp(1, LEVELS.len() - 1);
+    let (low, high) = (LEVELS[after - 1], LEVELS[after]);
+    let share = (level - low) / (high - low);
+    let (from, to) = (f64::from(table[after - 1]), f64::from(table[after]));
+    from + (to - from) * share
 }
 
 fn pool(borders: &[f64], key: f64) -> usize {

@@ -9,7 +9,7 @@
 //! F the point forecast, y the load, c the offset, all in means (so that the mean m of the usual `√((F + c) m)` is 1).
 
 use super::linear::Rows;
-use super::pools::{PRIOR_SIZE, Pools, Score, padded};
+use super::pools::{Hours, PRIOR_SIZE, Pools, Score, padded};
 use super::reading::Signs;
 use super::scale::{Scale, turns};
 use super::usual::OFFSET;
@@ -88,7 +88,7 @@ fn root(point: f64) -> f64 {
 pub(super) struct Spread {
     scale: Scale<SIGNS>,
     h: Pools,
-    hours: Pools,
+    hours: Hours,
     levels: Pools,
 }
 
@@ -108,7 +108,7 @@ impl Spread {
         let mut spread = Self {
             scale: Scale::learn(rows, &scores),
             h: Pools::with_borders(&[], Vec::new()),
-            hours: Pools::with_borders(&[], Vec::new()),
+            hours: Hours::of(&[]),
             levels: Pools::with_borders(&[], Vec::new()),
         };
         for (score, miss) in scores.iter_mut().zip(within(H_DAYS)) {
@@ -122,7 +122,7 @@ impl Spread {
                 weight: 1.0,
             })
             .collect();
-        spread.hours = Pools::with_borders(&padded(hours, PRIOR_SIZE), (1..24).map(f64::from).collect());
+        spread.hours = Hours::of(&padded(hours, PRIOR_SIZE));
         let levels: Vec<Score> = within(LEVEL_DAYS)
             .map(|miss| Score {
                 key: miss.forecast.point,
@@ -142,7 +142,7 @@ impl Spread {
     /// The load that is not exceeded with probability `quantile`, of a point forecast with this size.
     pub(super) fn reach(&self, point: f64, size: f64, hour: usize, quantile: Quantile) -> f64 {
         let h = self.h.reach(point, size, quantile);
-        let hours = point + (point + OFFSET) * self.hours.score(hour.min(23), quantile);
+        let hours = point + (point + OFFSET) * self.hours.score(hour, quantile);
         let levels = self.levels.reach(point, 1.0, quantile);
         (h + hours + levels) / 3.0
     }
