@@ -19,6 +19,7 @@ pub mod nowcast;
 mod pools;
 mod reading;
 mod recent;
+mod replay;
 mod rest;
 mod scale;
 mod shape;
