@@ -355,3 +355,68 @@ fn near_share(lead_seconds: i64) -> f64 {
     let log = |seconds: i64| (seconds as f64 / ALONE_SECONDS as f64).ln();
     1.0 - (log(lead_seconds) / log(near::FARTHEST_SECONDS + 1)).clamp(0.0, 1.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fit of nothing on the last evening of October 2026 in New York, an hour before which `odd` cells begin not to be
+    /// ordinary and after which a day of rest comes.
+    fn fitted(odd: Range<usize>) -> FittedTide {
+        let step = Step::MINUTE;
+        let origin = step.slot_of("2026-11-01T01:00:30Z".parse().unwrap());
+        let covered = origin..origin.plus(3 * 1_440);
+        let wall = Wall::over(chrono_tz::America::New_York, step, origin.plus(-1_440)..covered.end);
+        let cell = wall.cell(origin);
+        FittedTide {
+            step,
+            scale: 1.0,
+            busiest: 0.0,
+            first_cell: cell,
+            cells: Box::default(),
+            closed: Box::default(),
+            spread: Spread::of(&[]),
+            base: Base::empty(step, origin),
+            odd: odd.map(|ahead| cell - wall.hours(1) + ahead).collect(),
+            resting: vec![cell / wall.day + 2],
+            shut: Vec::new(),
+            leads: Box::default(),
+            most: Most::default(),
+            shape: Shape::default(),
+            explanation: Explanation::default(),
+            covered,
+            wall,
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_all_slots_is_true_of_each_and_nothing_is_said_only_where_they_may_differ() {
+        let (mut all, mut none, mut some) = (0, 0, 0);
+        for fitted in [fitted(0..0), fitted(5..6), fitted(0..40)] {
+            let before = fitted.covered.start.plus(-300);
+            for first in (before.0..fitted.covered.end.0 - 300).step_by(7) {
+                for count in [1, 4, 60, 300] {
+                    let slots = Slot(first)..Slot(first + count);
+                    let counts: Vec<bool> =
+                        (first..first + count).map(|slot| fitted.counts(Slot(slot), false)).collect();
+                    let day = |slot: Slot| fitted.wall.cell(slot) / fitted.wall.day;
+                    match fitted.all_count(&slots, false) {
+                        Some(said) => {
+                            assert!(counts.iter().all(|counts| *counts == said), "{slots:?}: {said}");
+                            *if said { &mut all } else { &mut none } += 1;
+                        }
+                        None => {
+                            let differ = counts.contains(&true) && counts.contains(&false);
+                            let several_days = day(slots.start) != day(slots.end.plus(-1));
+                            let clock_changes = fitted.wall.cells(&slots).is_none();
+                            assert!(differ || several_days || clock_changes, "{slots:?}");
+                            some += 1;
+                        }
+                    }
+                    assert_eq!(fitted.all_count(&slots, true), Some(true), "a day of rest counts them all");
+                }
+            }
+        }
+        assert!(all > 100 && none > 100 && some > 100, "{all} {none} {some}");
+    }
+}
