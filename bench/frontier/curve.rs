@@ -1,8 +1,6 @@
 //! Curves of lateness against replica-hours, and how one is read at the hours of another.
 
-use tidetable::units::Load;
-
-use crate::policies::QUANTILES;
+use tidetable::simulate::backtest::Course;
 
 /// What one setting of one policy cost.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,6 +12,23 @@ pub(crate) struct Point {
     pub(crate) late: f64,
     pub(crate) late_in_ramps: f64,
     pub(crate) needed_minutes: f64,
+}
+
+impl Point {
+    /// What a run cost, given `spec.replicas` after each sync and the pods that were ready at it. In a hole nobody knows what is
+    /// needed, and so not what is late or idle either.
+    pub(crate) fn of(knob: f64, replicas: &[(u32, u32)], course: &Course<'_>, in_ramp: &[bool]) -> Self {
+        let mut point = Self { knob, ..Self::default() };
+        for (sync, (asked, ready)) in replicas.iter().enumerate() {
+            let Some(needed) = course.needed(sync) else { continue };
+            let late = f64::from(needed.0.saturating_sub(*ready)) / 4.0;
+            point.late += late;
+            point.late_in_ramps += if in_ramp[sync] { late } else { 0.0 };
+            point.hours += f64::from(*asked) / 240.0;
+            point.needed_minutes += f64::from(needed.0) / 4.0;
+        }
+        point
+    }
 }
 
 /// Everything about one trace at one lead.
@@ -29,7 +44,8 @@ pub(crate) struct Cell {
     /// With tolerance 0.1 and answers encoded for it.
     pub(crate) ours_over_band: Vec<Point>,
     pub(crate) foresight: Point,
-    pub(crate) coverage: Coverage,
+    /// Of ours with tolerance 0.
+    pub(crate) coverage: Vec<Coverage>,
 }
 
 /// Below a quarter of a pod-minute there is nothing to compare.
@@ -44,12 +60,11 @@ impl Cell {
             .expect("a curve")
     }
 
-    pub(crate) fn ours_at(&self, quantile: f64) -> Point {
-        *self
-            .ours
-            .iter()
-            .min_by(|a, b| (a.knob - quantile).abs().total_cmp(&(b.knob - quantile).abs()))
-            .expect("a curve")
+    /// Ours at a quantile that was asked for, and how many plans held.
+    pub(crate) fn ours_at(&self, quantile: f64) -> (Point, Coverage) {
+        let place =
+            self.ours.iter().position(|point| (point.knob - quantile).abs() < 1e-9).expect("asked for");
+        (self.ours[place], self.coverage[place])
     }
 
     /// Late pod-minutes of one of our curves over those of the reactive HPA without a dead band, at the hours of the latter.
@@ -82,33 +97,21 @@ pub(crate) fn read(curve: &[Point], hours: f64, lateness: impl Fn(&Point) -> f64
     }
 }
 
-/// How often the load stayed within each quantile, at busy moments.
+/// How many plans held at busy moments.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Coverage {
     busy: u32,
-    within: [u32; QUANTILES.len()],
+    held: u32,
 }
 
 impl Coverage {
-    pub(crate) fn add(&mut self, busy: bool, came: f64, loads: &[Load]) {
-        if busy {
-            self.busy += 1;
-            for (within, load) in self.within.iter_mut().zip(loads) {
-                *within += u32::from(came <= load.get());
-            }
-        }
+    /// Takes in whether one did.
+    pub(crate) fn add(&mut self, held: bool) {
+        self.busy += 1;
+        self.held += u32::from(held);
     }
 
-    pub(crate) fn merge(&mut self, other: &Self) {
-        self.busy += other.busy;
-        for (within, more) in self.within.iter_mut().zip(other.within) {
-            *within += more;
-        }
-    }
-
-    /// The share at `quantile`, which is one of those asked for.
-    pub(crate) fn at(&self, quantile: f64) -> f64 {
-        let column = QUANTILES.iter().position(|level| (level - quantile).abs() < 1e-9).expect("asked for");
-        f64::from(self.within[column]) / f64::from(self.busy.max(1))
+    pub(crate) fn share(self) -> f64 {
+        f64::from(self.held) / f64::from(self.busy.max(1))
     }
 }

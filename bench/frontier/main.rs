@@ -1,16 +1,18 @@
 //! The frontier of lateness against cost: tidetable over quantiles, a reactive HPA over utilisations, perfect foresight as
-//! a point, on recorded traffic, through the real HPA and pods of `simulate`.
+//! a point, on recorded traffic, through the KEDA, HPA and pods of `simulate`.
 //!
 //!     cargo bench --bench frontier -- [--kit ../shared/data/eval] [--out target/frontier] [--only NAME]
 //!
-//! Ours is the nowcast with the reactive floor, fitted anew each midnight and asked at every sync. The hold of the guard, climbs
-//! and surges are left out, which `tests/surge.rs` has through the whole of `decide()`.
+//! Ours is what `tidetable backtest` runs: the whole decision with guard and surges, asked at every sync, and all that it learns
+//! fitted anew each midnight. One fit serves every quantile and both leads, for it knows of neither.
 //!
 //! The kit names traces, zones and test spans in its `traces.json`; traces coarser than half an hour are left out. Printed
 //! are tables for `bench/README.md`; the curves are SVG files in the output folder.
 
 mod chart;
 mod curve;
+mod ours;
+mod points;
 mod policies;
 mod table;
 mod trace;
@@ -48,6 +50,7 @@ fn main() -> anyhow::Result<()> {
             cells.push(cell);
         }
     }
+    points::write(&out, &cells)?;
     table::print(&cells);
     Ok(())
 }

@@ -46,8 +46,8 @@ pub(crate) fn print(cells: &[Cell]) {
         "\n| trace, lead | hours at .95 over foresight | late there | coverage .90, .95, .99 at busy moments |\n|---|---|---|---|"
     );
     for cell in cells {
-        let ours = cell.ours_at(0.95);
-        let [low, middle, high] = [0.9, 0.95, 0.99].map(|level| cell.coverage.at(level));
+        let (ours, _) = cell.ours_at(0.95);
+        let [low, middle, high] = [0.9, 0.95, 0.99].map(|level| cell.ours_at(level).1.share());
         println!(
             "| {} {} | {:.3} | {:.0} pod-minutes, {:.2} % | {low:.3}, {middle:.3}, {high:.3} |",
             cell.trace,
