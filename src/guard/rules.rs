@@ -90,7 +90,7 @@ fn propose(situation: &Situation<'_>, trail: &mut Trail) {
     }
 }
 
-/// What rises beyond all expectation is taken to go on rising for the lead time. It rests on the forecast, so a shadow does
+/// What rises beyond all expectation is taken to go on rising for a while. It rests on the forecast, so a shadow does
 /// not do it.
 fn surge(situation: &Situation<'_>, trail: &mut Trail) {
     if situation.options.mode == Mode::Active
@@ -99,7 +99,7 @@ fn surge(situation: &Situation<'_>, trail: &mut Trail) {
         trail.raise(Rule::Surge, need, || {
             situation.because(
                 standing,
-                format_args!("demand surges; at this pace {need} are needed in a lead time"),
+                format_args!("demand surges; if it goes on, {need} are needed by the time pods are ready"),
             )
         });
     }
