@@ -28,7 +28,7 @@ fn drawn(cell: &Cell) -> String {
     let curves = [
         ("reactive, utilisation 1.1 to 0.3", "#b3423a", "", &cell.reactive),
         ("reactive, dead band 0.1", "#b3423a", "3 3", &cell.reactive_in_band),
-        ("tidetable, quantile 0.5 to 0.99999", "#1f6fb2", "", &cell.ours),
+        ("tidetable, quantile 0.1 to 0.99999", "#1f6fb2", "", &cell.ours),
         ("tidetable over a dead band of 0.1", "#1f6fb2", "3 3", &cell.ours_over_band),
     ];
     let most = curves.iter().flat_map(|curve| curve.3).map(|point| point.late).fold(10.0, f64::max);

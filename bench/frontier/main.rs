@@ -7,11 +7,14 @@
 //! fitted anew each midnight. One fit serves every quantile and both leads, for it knows of neither.
 //!
 //! The kit names traces, zones and test spans in its `traces.json`; traces coarser than half an hour are left out. Printed
-//! are tables for `bench/README.md`; the curves are SVG files in the output folder.
+//! are tables for `bench/README.md`; in the output folder are the curves as SVG files, their points as CSV, and `burst.svg`: the
+//! worst burst that nobody saw coming.
 
+mod burst;
 mod chart;
 mod curve;
 mod ours;
+mod panel;
 mod points;
 mod policies;
 mod table;
@@ -22,6 +25,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
+use self::burst::Burst;
 use self::curve::Cell;
 use self::world::World;
 
@@ -39,6 +43,7 @@ fn main() -> anyhow::Result<()> {
     std::fs::create_dir_all(&out).with_context(|| format!("creating {}", out.display()))?;
 
     let mut cells: Vec<Cell> = Vec::new();
+    let mut worst: Option<Burst> = None;
     for trace in trace::all(&kit)? {
         if only.as_ref().is_some_and(|only| !trace.name.contains(only.as_str())) {
             continue;
@@ -48,9 +53,13 @@ fn main() -> anyhow::Result<()> {
             let cell = policies::run(&world, lead);
             chart::write(&out, &cell)?;
             cells.push(cell);
+            worst = worst.into_iter().chain(Burst::of(&world, lead)).reduce(Burst::worse);
         }
     }
     points::write(&out, &cells)?;
+    if let Some(worst) = worst {
+        panel::write(&out, &worst)?;
+    }
     table::print(&cells);
     Ok(())
 }

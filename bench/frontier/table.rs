@@ -32,12 +32,9 @@ pub(crate) fn print(cells: &[Cell]) {
     ];
     for (name, reading) in readings {
         for utilization in [1.0, 0.9, 0.8] {
-            let ratios: Vec<f64> = cells.iter().map(|cell| reading(cell, utilization)).collect();
-            let mean =
-                (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len().max(1) as f64).exp();
-            let worst = ratios.iter().copied().fold(0.0, f64::max);
             println!(
-                "{name}, at the hours of reactive {utilization:.1}: geometric mean {mean:.3}, worst {worst:.2}"
+                "{name}, at the hours of reactive {utilization:.1}: {}",
+                summed(cells, reading, utilization)
             );
         }
     }
@@ -72,4 +69,16 @@ pub(crate) fn print(cells: &[Cell]) {
             .collect();
         println!("| {kappa} | {} | {:.3} |", best.join(" "), 1.0 - 2.0 / (1.0 + kappa));
     }
+}
+
+/// The ratios of all cells in a line. Of those that cannot be as cheap as the reactive HPA there is no ratio.
+fn summed(cells: &[Cell], reading: Reading, utilization: f64) -> String {
+    let ratios: Vec<f64> = cells.iter().map(|cell| reading(cell, utilization)).collect();
+    let finite = || ratios.iter().copied().filter(|ratio| ratio.is_finite());
+    let count = finite().count();
+    let mean = (finite().map(f64::ln).sum::<f64>() / count.max(1) as f64).exp();
+    let worst = finite().fold(0.0, f64::max);
+    let dearer = ratios.len() - count;
+    let never = if dearer > 0 { format!("; {dearer} are never so cheap") } else { String::new() };
+    format!("geometric mean {mean:.3} of {count} cells, worst {worst:.2}{never}")
 }

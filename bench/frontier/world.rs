@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use chrono_tz::Tz;
 use rayon::prelude::*;
 use tidetable::calendar::Almanac;
 use tidetable::forecast::{Fitted, forecaster};
@@ -40,6 +41,7 @@ const FITTED_AFTER: TimeDelta = TimeDelta::minutes(3);
 /// A recording, ready to be scaled for.
 pub(crate) struct World {
     pub(crate) name: String,
+    pub(crate) zone: Tz,
     pub(crate) load: FineLoad,
     /// What a collector would have kept.
     pub(crate) minutes: Series,
@@ -64,7 +66,7 @@ impl World {
             LoadPerReplica::try_new(peak / PEAK_REPLICAS).expect("a trace with load in its test span");
         let models = learned(&minutes, trace, &tested);
         let in_ramp = syncs.map(|at| in_ramp(at, trace)).collect();
-        Self { name: trace.name.clone(), load, minutes, tested, capacity, models, in_ramp }
+        Self { name: trace.name.clone(), zone: trace.zone, load, minutes, tested, capacity, models, in_ramp }
     }
 
     /// The cluster, whose pods are ready after `lead` and whose HPA leaves what is within `tolerance` alone.
