@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::forecast::nowcast::AGE;
 use crate::forecast::{Fitted, Known, Observation};
-use crate::guard::surge::{Surge, Watch};
+use crate::guard::surge::{self, Surge, Watch};
 use crate::guard::{self, Applied, Freshness, Mode, Outlook, Rung, Situation, Standing};
 use crate::plan::{self, Counts, EventNeed, Plan, Prospect, RENEWAL, Shortfall};
 use crate::series::Series;
@@ -273,7 +273,7 @@ fn claim<'a>(
         .and_then(|model| plan::for_events(now, model, &known, capacity, &policy.plan, policy.guard.max));
 
     let said = plan.as_ref().and_then(|plan| plan.unlikely);
-    let ahead = policy.plan.lead_time + RENEWAL;
+    let ahead = surge::Ahead { ready_in: policy.plan.lead_time + RENEWAL, quantile: policy.plan.quantile };
     let (surge, watch) = watch.look(now, live, AGE, ahead, said);
     let standing = Standing {
         demand: evidence.demand,

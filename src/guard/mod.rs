@@ -109,7 +109,7 @@ pub enum Rule {
     NoPlan,
     /// A demand's measurements are stale: its plan is read at a raised quantile.
     RaisedQuantile,
-    /// A demand surges beyond what was expected: what it reaches within the lead time or three minutes is proposed.
+    /// A demand surges beyond what was expected: what it reaches until pods are ready is proposed.
     Surge,
     /// A surge is not over for long: nothing is scaled down.
     SurgeFreeze,
