@@ -42,6 +42,10 @@ const N_STRENGTH: f64 = 0.02;
 /// Rows to learn from at each lead, over these days; coefficients are learned from so many weeks, and half is forgotten after
 /// those days.
 const ROWS: i64 = 2_500;
+
+/// Of the hours in which nothing is expected and nothing came lately, one row in so many is learned from, and counts as often.
+/// They are most of the rows of an exchange, all alike: looked at each time they leave its open hours a fifth of the rows.
+const DULL_EVERY: usize = 8;
 pub(super) const SEEN_DAYS: i64 = 56;
 const LEARN_WEEKS: usize = 6;
 const HALF_DAYS: f64 = 21.0;
@@ -187,6 +191,8 @@ struct Lesson {
     target: Slot,
     /// What was seen when it was said.
     seen: usize,
+    /// How many rows it stands for.
+    rows: f64,
 }
 
 /// Learns every lead from the replayed past, and what is to be made of several slots. `time` tells where a slot lies on the
@@ -195,7 +201,9 @@ pub(super) fn learn(base: &Base, past: &Replayed, time: impl Fn(Slot) -> Time) -
     let day = 86_400 / base.step.seconds();
     let Range { start, end } = past.slots();
     let span = end.since(start).min(SEEN_DAYS * day);
-    let stride = stride((span / ROWS).max(1), day);
+    let shut = (end.0 - span..end.0).filter(|slot| base.shut(Slot(*slot))).count();
+    let told = span - i64::try_from(shut - shut / DULL_EVERY).unwrap_or(0);
+    let stride = stride((told / ROWS).max(1), day);
     let origins = (end.0 - span / stride * stride..end.0).step_by(usize::try_from(stride).unwrap_or(1));
     // What is seen from an origin is the same for each lead.
     let seen = origins.map(Slot).filter(|origin| *origin > start);
@@ -236,8 +244,13 @@ impl<F: Fn(Slot) -> Time> School<'_, F> {
     fn learn(&self, lead: i64, surprises: &[Option<f64>]) -> Lead {
         let lesson = |(seen, present): (usize, &Present)| {
             let target = present.origin.plus(lead - 1);
+            let dull = self.base.shut(target) && present.quiet();
+            if dull && seen % DULL_EVERY > 0 {
+                return None;
+            }
             let load = self.past.load(target)?;
-            Some(Lesson { reading: self.read(present, target)?, load, target, seen })
+            let rows = if dull { DULL_EVERY as f64 } else { 1.0 };
+            Some(Lesson { reading: self.read(present, target)?, load, target, seen, rows })
         };
         let lessons: Vec<Lesson> = self.seen.iter().enumerate().filter_map(lesson).collect();
         let mut own = Lead::new(lead);
@@ -300,7 +313,8 @@ fn replay(own: &mut Lead, lessons: &[Lesson], end: Slot, day: i64) -> Vec<Said> 
     let weeks = lessons.first().map_or(0, |oldest| weeks_old(oldest) + 1);
     let when = |row: usize| {
         let age = (end.since(lessons[row].target) - 1) % week + 1;
-        (weeks - 1 - weeks_old(&lessons[row]), 0.5_f64.powf(age as f64 / day as f64 / HALF_DAYS))
+        let faded = 0.5_f64.powf(age as f64 / day as f64 / HALF_DAYS);
+        (weeks - 1 - weeks_old(&lessons[row]), lessons[row].rows * faded)
     };
     let by_level = |row: usize| {
         let (week, weight) = when(row);
@@ -349,7 +363,7 @@ impl Lead {
                 *said = Some((opinions, dot(&opinions, &self.shares)));
                 heard += 1;
                 for (error, opinion) in errors.iter_mut().zip(opinions) {
-                    *error += (opinion - lesson.load).abs();
+                    *error += lesson.rows * (opinion - lesson.load).abs();
                 }
             }
         }
@@ -368,7 +382,7 @@ impl Lead {
         for (lesson, said) in lessons.iter().zip(said) {
             let Some((opinions, point)) = said else { continue };
             let age = end.since(lesson.target) as f64 / day as f64;
-            let weight = 0.5_f64.powf(age / SIZE_HALF_DAYS);
+            let weight = lesson.rows * 0.5_f64.powf(age / SIZE_HALF_DAYS);
             let own = Self::signs(&lesson.reading, opinions, *point);
             rows.push(&own, 0.0);
             signs.push(own);
@@ -400,6 +414,7 @@ fn stride(least: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forecast::recent::Said;
 
     #[test]
     fn every_minute_of_the_day_is_learned_from() {
@@ -413,5 +428,29 @@ mod tests {
                 "{span}: {stride}"
             );
         }
+    }
+
+    #[test]
+    fn closed_hours_do_not_crowd_out_the_open_ones() {
+        // Eight weeks of an exchange: open from ten to half past four, on working days.
+        let step = Step::try_new(std::time::Duration::from_secs(300)).unwrap();
+        let open = |slot: i64| (120..198).contains(&(slot % 288)) && slot / 288 % 7 < 5;
+        let load = |slot: i64| if open(slot) { 5.0 } else { 0.0 };
+        let mut base = Base::empty(step, Slot(0));
+        let slots = 0..56 * 288;
+        slots.clone().for_each(|slot| base.push(Said { newest: load(slot), former: load(slot) }));
+        let past = Replayed::of(&base, slots.clone().map(|slot| Some(load(slot))).collect());
+        let time = |slot: Slot| Time {
+            of_day: (slot.0 % 288) as f64 / 288.0,
+            weekday: usize::try_from(slot.0 / 288 % 7).unwrap(),
+            weekend: slot.0 / 288 % 7 >= 5,
+        };
+        let (leads, _) = learn(&base, &past, time);
+        let open = slots.filter(|slot| open(*slot)).count();
+        for lead in &leads {
+            assert!(lead.lessons > open, "{} rows for {open} open slots", lead.lessons);
+        }
+        // Far ahead an open afternoon looks into the night, and those rows are not thinned.
+        assert!(leads[0].lessons < 2 * open, "{} rows, most of them of closed hours", leads[0].lessons);
     }
 }

@@ -109,6 +109,11 @@ impl Base {
         self.former.1.get(index).copied().map(f64::from)
     }
 
+    /// Whether next to nothing is expected of a slot.
+    pub(super) fn shut(&self, slot: Slot) -> bool {
+        self.at(slot).is_some_and(|expected| expected < OFFSET)
+    }
+
     /// What is said of a slot within it.
     pub(super) fn said(&self, slot: Slot) -> Option<Said> {
         Some(Said { newest: self.at(slot)?, former: self.former(slot)? })
@@ -248,6 +253,14 @@ pub(super) struct Present {
     last: f64,
     last_base: f64,
     half_hour: f64,
+}
+
+impl Present {
+    /// Whether next to nothing came lately. The first minutes after closing are not quiet: there it is learned that the newest
+    /// load does not go on.
+    pub(super) fn quiet(&self) -> bool {
+        self.last < OFFSET && self.half_hour < OFFSET
+    }
 }
 
 /// A slot on the wall clock.
