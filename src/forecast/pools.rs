@@ -22,7 +22,7 @@ pub(super) struct Score {
     /// What pools are told apart by: a level, or a time of day.
     pub(super) key: f64,
     pub(super) error: f64,
-    /// Between 0 and 1.
+    /// Between 0 and 1 for each row that it stands for.
     pub(super) weight: f64,
 }
 
