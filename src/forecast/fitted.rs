@@ -200,7 +200,7 @@ impl Fitted for FittedTide {
         Some(Load::saturating(self.scale * self.busiest))
     }
 
-    fn level_of_most(&self, slots: usize, quantile: Quantile) -> Quantile {
+    fn level_of_most(&self, slots: i64, quantile: Quantile) -> Quantile {
         self.most.level(slots, quantile)
     }
 

@@ -124,7 +124,7 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
 
     /// The level at which each of `slots` slots, the next ones, must be read for the most of them to be what is not exceeded with
     /// probability `quantile`: at least that itself, for each of them is a chance to be missed.
-    fn level_of_most(&self, slots: usize, quantile: Quantile) -> Quantile {
+    fn level_of_most(&self, slots: i64, quantile: Quantile) -> Quantile {
         self.inner().map_or(quantile, |inner| inner.level_of_most(slots, quantile))
     }
 

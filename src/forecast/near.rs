@@ -42,14 +42,14 @@ const N_STRENGTH: f64 = 0.02;
 /// Rows to learn from at each lead, over these days; coefficients are learned from so many weeks, and half is forgotten after
 /// those days.
 const ROWS: i64 = 2_500;
-
-/// Of the hours in which nothing is expected and nothing came lately, one row in so many is learned from, and counts as often.
-/// They are most of the rows of an exchange, all alike: looked at each time they leave its open hours a fifth of the rows.
-const DULL_EVERY: usize = 8;
 pub(super) const SEEN_DAYS: i64 = 56;
 const LEARN_WEEKS: usize = 6;
 const HALF_DAYS: f64 = 21.0;
 const SIZE_HALF_DAYS: f64 = 28.0;
+
+/// Of the hours in which nothing is expected and nothing came lately, one row in so many is learned from, and counts as often.
+/// They are most of the rows of an exchange, all alike: looked at each time they leave its open hours a fifth of the rows.
+const DULL_EVERY: usize = 8;
 
 /// Weeks of the past that are replayed.
 const REPLAYS: usize = 6;

@@ -170,8 +170,7 @@ fn whole_window(
 ) -> Option<Plan> {
     let step = known.settled.step();
     let (first, last) = (step.last_ended(now).next(), step.slot_of(until));
-    let slots = usize::try_from(last.next().since(first)).unwrap_or(0);
-    let of_each = model.level_of_most(slots, quantile);
+    let of_each = model.level_of_most(last.next().since(first), quantile);
     let forecast = model.forecast(known, first..last.next(), &[Quantile::MEDIAN, of_each])?;
     let row = forecast.rows().max_by(|a, b| a.loads[1].total_cmp(&b.loads[1]).then(b.slot.cmp(&a.slot)))?;
     Some(Plan::of_slot(&forecast, &row, [row.loads[0], row.loads[1]], quantile))
