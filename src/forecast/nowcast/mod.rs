@@ -14,6 +14,7 @@
 //! It is learned on minutes and refuses a coarser grid: what happens within five minutes is what it is for.
 
 mod blend;
+mod busy;
 mod moment;
 mod past;
 mod sorted;

@@ -1,8 +1,9 @@
 //! What is learned at each lead, from the past: what was seen at a minute, what came of it, and what the blend missed by.
 
 use super::blend::{Lessons, dot};
+use super::busy::Busy;
 use super::moment::{Moment, Seen, Start};
-use super::spread::{Borders, Miss, Spread};
+use super::spread::{Miss, Spread};
 use super::sums::Sums;
 use super::usual::Usual;
 use super::{DAY, Lead};
@@ -59,7 +60,7 @@ impl Past<'_> {
         };
         let minutes: Vec<Option<Target>> = (first.0..self.origin.0).map(|slot| target(Slot(slot))).collect();
         let loads = minutes.iter().flatten().map(|target| target.load);
-        Targets { first, borders: Borders::of(loads, self.floor), minutes }
+        Targets { first, busy: Busy::of(loads, self.floor), minutes }
     }
 
     /// Learns at `lead` minutes.
@@ -78,14 +79,14 @@ impl Past<'_> {
             steepness: start.steepness(target.usual, lead as f64),
             weight: target.weight,
         });
-        Lead { minutes: lead, weights, spread: Spread::of(misses, targets.borders) }
+        Lead { minutes: lead, weights, spread: Spread::of(misses, targets.busy) }
     }
 }
 
 /// What came of past minutes.
 pub(super) struct Targets {
     first: Slot,
-    borders: Borders,
+    busy: Busy,
     minutes: Vec<Option<Target>>,
 }
 

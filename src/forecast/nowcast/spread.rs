@@ -5,6 +5,7 @@
 //! pooled with the day, a night of zeros makes the day look safe (coverage of 0.9 fell to 0.77 where nights are closed).
 //! Split conformal prediction after Vovk, Gammerman & Shafer (2005).
 
+use super::busy::{BUSYNESS, Busy};
 use super::moment::Steepness;
 use super::sorted::{LEVELS, Pools, Scores, Sorted};
 
@@ -17,11 +18,6 @@ const REGIMES: usize = 3;
 const RISING: f64 = 0.10;
 const STEEP: f64 = 0.50;
 const STEEPEST: usize = REGIMES - 1;
-
-/// How busy: idle, and three parts of the rest.
-const BUSYNESS: usize = 4;
-/// Where the parts of the busy minutes end, as shares of them.
-const BUSY_PARTS: [f64; 2] = [0.5, 0.85];
 
 /// Pools at a lead.
 const POOLS: usize = REGIMES * BUSYNESS;
@@ -46,56 +42,20 @@ pub(super) struct Miss {
     pub(super) weight: f64,
 }
 
-/// What tells a busy minute from an idle one, and busier ones from others: the same at each lead.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Borders {
-    /// Below it a minute is idle; added to every level before it is compared.
-    pub(super) idle: f64,
-    busy: [f64; BUSYNESS - 2],
-}
-
-impl Borders {
-    /// Those of these loads.
-    pub(super) fn of(loads: impl Iterator<Item = f64>, idle: f64) -> Self {
-        let mut busy: Vec<f64> = loads.filter(|load| *load >= idle).collect();
-        let busy = BUSY_PARTS.map(|share| {
-            let rank = rank(share, busy.len());
-            if rank >= busy.len() { f64::MAX } else { *busy.select_nth_unstable_by(rank, f64::total_cmp).1 }
-        });
-        Self { idle, busy }
-    }
-}
-
-/// The place of a share among `count` sorted values.
-fn rank(share: f64, count: usize) -> usize {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "0 <= share * count <= count"
-    )]
-    let rank = (share * count as f64) as usize;
-    rank
-}
-
 /// Score quantiles at one lead.
 #[derive(Debug, Clone)]
 pub(super) struct Spread {
-    /// Below it a minute is idle; added to every level before it is compared.
-    floor: f64,
-    /// Where the busy pools begin.
-    borders: [f64; BUSYNESS - 1],
+    busy: Busy,
     scores: [[Scores; BUSYNESS]; REGIMES],
 }
 
 impl Spread {
-    /// The spread of past misses, of which the busy ones are divided at `borders`, shares of them, and the others are `idle`.
-    pub(super) fn of(misses: impl Iterator<Item = Miss>, borders: Borders) -> Self {
-        let Borders { idle: floor, busy } = borders;
-        let borders = [floor, busy[0], busy[1]];
-        let pooled = misses.map(|miss| {
+    /// The spread of past misses, pooled by how `busy` their minutes were.
+    pub(super) fn of(misses: impl Iterator<Item = Miss>, busy: Busy) -> Self {
+        let pooled = misses.enumerate().map(|(nth, miss)| {
             let regime = regime(miss.steepness.usual.max(miss.steepness.seen));
-            let score = (miss.load - miss.point) / (miss.point + floor);
-            (regime * BUSYNESS + busyness(&borders, miss.point), score, miss.weight)
+            let score = (miss.load - miss.point) / (miss.point + busy.idle_below);
+            (regime * BUSYNESS + busy.pool(miss.point, nth), score, miss.weight)
         });
         let sorted = Sorted::of(pooled);
         let asked = |of: &dyn Fn(usize) -> bool| Pools::of(POOLS, of);
@@ -109,9 +69,9 @@ impl Spread {
             .find(|pools| sorted.count(*pools) >= ENOUGH)
             .unwrap_or_else(|| asked(&|_| true))
         };
-        let busy = asked(&|pool| pool % BUSYNESS > 0);
+        let any_busy = asked(&|pool| pool % BUSYNESS > 0);
         let [scores @ .., of_busy] = sorted.scores(std::array::from_fn::<_, { POOLS + 1 }, _>(|pool| {
-            if pool < POOLS { speaks(pool) } else { busy }
+            if pool < POOLS { speaks(pool) } else { any_busy }
         }));
         let counts =
             |regime: usize, level: usize| sorted.count(asked(&|pool| pool == regime * BUSYNESS + level));
@@ -127,22 +87,17 @@ impl Spread {
                 }
             })
         });
-        Self { floor, borders, scores: rising(scores, counts) }
+        Self { busy, scores: rising(scores, counts) }
     }
 
     /// The load that is not exceeded with probability `level` when the point is `point`.
     ///
-    /// A larger newest value never gives a smaller load: a steeper regime says no less than a calmer one, and the calmer pools by
-    /// level speak along with the one that the value has moved to.
+    /// A larger newest value never gives a smaller load: a steeper regime says no less than a calmer one, and [`Busy::reach`] sees to
+    /// the rest.
     pub(super) fn reach(&self, point: f64, steepness: Steepness, level: f64) -> f64 {
         let pools = &self.scores[regime(steepness.usual.max(steepness.seen))];
-        let own = busyness(&self.borders, point);
-        let mut reached = f64::NEG_INFINITY;
-        for (busyness, scores) in pools.iter().enumerate().take(own + 1) {
-            let at = if busyness == own { point } else { self.borders[busyness] };
-            reached = reached.max(at + score(scores, level) * (at + self.floor));
-        }
-        reached.max(0.0)
+        let between = Between::of(level);
+        self.busy.reach(point, pools.each_ref().map(|scores| between.read(scores))).max(0.0)
     }
 }
 
@@ -198,28 +153,44 @@ fn isotonic(mut values: [f64; REGIMES], counts: [f64; REGIMES]) -> [f64; REGIMES
     values
 }
 
-/// The score quantile at `level`: between the kept levels on the line in the logarithm of rareness, beyond them by decade.
-fn score(scores: &Scores, level: f64) -> f64 {
-    let last = LEVELS.len() - 1;
-    if level >= LEVELS[last] {
-        let decades = ((1.0 - LEVELS[last]) / (1.0 - level)).log10();
-        let excess = f64::from(scores[last]).max(0.0);
-        return f64::from(scores[last]) + excess * TAIL_PER_DECADE * decades;
+/// Where a level lies among the kept ones.
+#[derive(Debug, Clone, Copy)]
+enum Between {
+    /// So far from the one before it to this one, on the line in the logarithm of rareness.
+    Levels { after: usize, share: f64 },
+    /// So many decades beyond the last.
+    Beyond { decades: f64 },
+}
+
+impl Between {
+    fn of(level: f64) -> Self {
+        let last = LEVELS.len() - 1;
+        if level >= LEVELS[last] {
+            return Self::Beyond { decades: ((1.0 - LEVELS[last]) / (1.0 - level)).log10() };
+        }
+        let after = LEVELS.partition_point(|kept| *kept < level).clamp(1, last);
+        let rareness = |level: f64| -(1.0 - level).ln();
+        let (low, high) = (rareness(LEVELS[after - 1]), rareness(LEVELS[after]));
+        Self::Levels { after, share: ((rareness(level) - low) / (high - low)).clamp(0.0, 1.0) }
     }
-    let after = LEVELS.partition_point(|kept| *kept < level).clamp(1, last);
-    let rareness = |level: f64| -(1.0 - level).ln();
-    let (low, high) = (rareness(LEVELS[after - 1]), rareness(LEVELS[after]));
-    let share = ((rareness(level) - low) / (high - low)).clamp(0.0, 1.0);
-    let (from, to) = (f64::from(scores[after - 1]), f64::from(scores[after]));
-    from + (to - from) * share
+
+    /// The score quantile there.
+    fn read(self, scores: &Scores) -> f64 {
+        match self {
+            Self::Levels { after, share } => {
+                let (from, to) = (f64::from(scores[after - 1]), f64::from(scores[after]));
+                from + (to - from) * share
+            }
+            Self::Beyond { decades } => {
+                let last = f64::from(scores[LEVELS.len() - 1]);
+                last + last.max(0.0) * TAIL_PER_DECADE * decades
+            }
+        }
+    }
 }
 
 fn regime(steepness: f64) -> usize {
     usize::from(steepness >= RISING) + usize::from(steepness >= STEEP)
-}
-
-fn busyness(borders: &[f64; BUSYNESS - 1], point: f64) -> usize {
-    borders.iter().filter(|border| point >= **border).count()
 }
 
 #[cfg(test)]
@@ -235,8 +206,8 @@ mod tests {
 
     fn spread(misses: impl Iterator<Item = Miss>, idle: f64) -> Spread {
         let misses: Vec<Miss> = misses.collect();
-        let borders = Borders::of(misses.iter().map(|miss| miss.load), idle);
-        Spread::of(misses.into_iter(), borders)
+        let busy = Busy::of(misses.iter().map(|miss| miss.load), idle);
+        Spread::of(misses.into_iter(), busy)
     }
 
     #[test]
