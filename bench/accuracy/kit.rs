@@ -13,6 +13,8 @@ use tidetable::series::{Resample, Series, resample};
 use tidetable::source::recorded::{ReadOptions, read_series};
 use tidetable::time::{Step, Timestamp};
 
+use crate::market;
+
 /// How far ahead is forecast, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Track {
@@ -132,22 +134,10 @@ impl Trace {
     /// The wall clock and the bank or market days of the trace, and the events of a file.
     pub(crate) fn almanac(&self, events: Option<&Path>) -> anyhow::Result<Almanac> {
         let zone: Tz = self.tz.parse().with_context(|| format!("the zone {}", self.tz))?;
-        let library = Library::shipped();
-        let name = self.country.as_deref().map(|market| match market {
-            "US" => "us-fed".to_owned(),
-            "GB" => "uk".to_owned(),
-            market => market.to_lowercase(),
-        });
-        let calendar = name.and_then(|name| {
-            let calendar = library.calendar(&name).cloned();
-            if calendar.is_none() {
-                eprintln!("{}: no calendar {name} is shipped; forecast without one", self.name);
-            }
-            calendar
-        });
+        let calendar = market::calendar(&self.name, self.country.as_deref());
         let events = match events {
             None => Vec::new(),
-            Some(file) => match read_events(file, zone, &library)? {
+            Some(file) => match read_events(file, zone, &Library::shipped())? {
                 Ok(events) => events,
                 Err(complaints) => bail!("the events are wrong:\n{complaints}"),
             },

@@ -15,6 +15,7 @@
 
 mod forecasts;
 mod kit;
+mod market;
 mod report;
 mod score;
 mod timing;

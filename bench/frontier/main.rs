@@ -6,13 +6,15 @@
 //! Ours is what `tidetable backtest` runs: the whole decision with guard and surges, asked at every sync, and all that it learns
 //! fitted anew each midnight. One fit serves every quantile and both leads, for it knows of neither.
 //!
-//! The kit names traces, zones and test spans in its `traces.json`; traces coarser than half an hour are left out. Printed
+//! The kit names traces, zones, markets and test spans in its `traces.json`; traces coarser than half an hour are left out. Printed
 //! are tables for `bench/README.md`; in the output folder are the curves as SVG files, their points as CSV, and `burst.svg`: the
 //! worst burst that nobody saw coming.
 
 mod burst;
 mod chart;
 mod curve;
+#[path = "../accuracy/market.rs"]
+mod market;
 mod ours;
 mod panel;
 mod points;

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chrono_tz::Tz;
+use tidetable::calendar::Almanac;
 use tidetable::series::Series;
 use tidetable::time::{Step, Timestamp};
 use tidetable::units::Load;
+
+use crate::market;
 
 /// Coarser bins say nothing of minutes.
 const COARSEST: Duration = Duration::from_secs(1800);
@@ -16,7 +19,8 @@ const COARSEST: Duration = Duration::from_secs(1800);
 /// One recording.
 pub(crate) struct Trace {
     pub(crate) name: String,
-    pub(crate) zone: Tz,
+    /// The wall clock, and the days of its market.
+    pub(crate) almanac: Almanac,
     pub(crate) recorded: Series,
     pub(crate) test_start: Timestamp,
     pub(crate) test_days: i64,
@@ -36,7 +40,9 @@ pub(crate) fn all(kit: &Path) -> anyhow::Result<Vec<Trace>> {
         let test_start: Timestamp = midnight.parse().context("a date")?;
         let test_days = facts["test_days"].as_i64().context("test_days")?;
         if recorded.step().duration() <= COARSEST {
-            traces.push(Trace { name, zone, recorded, test_start, test_days });
+            let calendar = market::calendar(&name, facts["country"].as_str());
+            let almanac = Almanac::none(zone).with_calendars(calendar);
+            traces.push(Trace { name, almanac, recorded, test_start, test_days });
         }
     }
     Ok(traces)

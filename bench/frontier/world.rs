@@ -7,7 +7,6 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 use rayon::prelude::*;
-use tidetable::calendar::Almanac;
 use tidetable::forecast::{Fitted, forecaster};
 use tidetable::series::{Resample, Series, resample};
 use tidetable::simulate::backtest::Conditions;
@@ -66,7 +65,16 @@ impl World {
             LoadPerReplica::try_new(peak / PEAK_REPLICAS).expect("a trace with load in its test span");
         let models = learned(&minutes, trace, &tested);
         let in_ramp = syncs.map(|at| in_ramp(at, trace)).collect();
-        Self { name: trace.name.clone(), zone: trace.zone, load, minutes, tested, capacity, models, in_ramp }
+        Self {
+            name: trace.name.clone(),
+            zone: trace.almanac.timezone(),
+            load,
+            minutes,
+            tested,
+            capacity,
+            models,
+            in_ramp,
+        }
     }
 
     /// The cluster, whose pods are ready after `lead` and whose HPA leaves what is within `tolerance` alone.
@@ -105,7 +113,7 @@ fn ahead(recorded: &Series, load: &FineLoad) -> Series {
 
 /// A model for each day, from what had settled by its midnight; where that is too little, the one before stays in force.
 fn learned(minutes: &Series, trace: &Trace, tested: &Range<Timestamp>) -> Vec<(Timestamp, Arc<dyn Fitted>)> {
-    let forecaster = forecaster(&Almanac::none(trace.zone), &Arc::default());
+    let forecaster = forecaster(&trace.almanac, &Arc::default());
     (-1..trace.test_days)
         .into_par_iter()
         .filter_map(|day| {
@@ -131,7 +139,7 @@ fn ramps(name: &str) -> &'static [(i64, i64)] {
 
 fn in_ramp(at: Timestamp, trace: &Trace) -> bool {
     use chrono::{Datelike, Timelike};
-    let local = at.with_timezone(&trace.zone);
+    let local = at.with_timezone(&trace.almanac.timezone());
     let minute = i64::from(local.hour() * 60 + local.minute());
     local.weekday().num_days_from_monday() < 5
         && ramps(&trace.name).iter().any(|(from, until)| (*from..*until).contains(&minute))
