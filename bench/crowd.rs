@@ -21,7 +21,7 @@ use tidetable::calendar::Almanac;
 use tidetable::decision::{Decision, Policy};
 use tidetable::engine::{
     Board, Clock, DecisionLog, Demand, FitPool, LeadTime, Measured, MetricSource, Metrics, Sample,
-    ScaledObject, Shared, Supply, Target, Worker,
+    ScaleUpFrom, ScaledObject, Shared, Supply, Target, Worker,
 };
 use tidetable::forecast::forecaster;
 use tidetable::guard::{self, Rule, Tolerance};
@@ -135,6 +135,7 @@ fn target(number: usize, days: i64) -> Arc<Target> {
         timezone: ZONE,
         almanac: Almanac::none(ZONE),
         lead_time: LeadTime::Configured,
+        scale_up: ScaleUpFrom::Configured,
         exclude: Arc::default(),
         policy: Policy {
             plan: plan::Options {

@@ -186,6 +186,10 @@ async fn an_hpa_with_a_tolerance_is_asked_for_so_much_more_and_decides_as_any_ot
 struct Counted(AtomicU32);
 
 impl ClusterView for Counted {
+    fn scale_up(&self, _: &ScaledObject) -> Option<tidetable::plan::ScaleUp> {
+        None
+    }
+
     fn lead_time(&self, _: &ScaledObject) -> Option<Duration> {
         None
     }

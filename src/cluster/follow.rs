@@ -23,7 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::hpa::Looker;
 use super::pods::Pods;
 use super::{Candidacy, Error, Scaled, Sight, SurgeEvent, SurgeEventSpec, herald};
-use crate::engine::{Board, Clock, LeadTime, Memory, ScaledObject};
+use crate::engine::{Board, Clock, LeadTime, Memory, ScaleUpFrom, ScaledObject};
 use crate::guard::tolerance::Mode;
 use crate::plan::lead_time::Start;
 
@@ -111,11 +111,12 @@ fn in_need_of_a_cluster(board: &Board) -> Vec<ScaledObject> {
     in_need.map(|target| target.scaled_object.clone()).collect()
 }
 
-/// Whose HPA an answer is written for.
+/// Whose HPA an answer is written for, or a climb is planned by.
 fn answered_for(board: &Board) -> Vec<ScaledObject> {
     let table = board.table();
-    let by_sight =
-        table.targets().filter(|target| matches!(target.tolerance.mode, Mode::Auto | Mode::Deadband));
+    let by_sight = table.targets().filter(|target| {
+        target.scale_up == ScaleUpFrom::Hpa || matches!(target.tolerance.mode, Mode::Auto | Mode::Deadband)
+    });
     by_sight.map(|target| target.scaled_object.clone()).collect()
 }
 
@@ -126,7 +127,7 @@ fn wanted(board: &Board) -> Vec<ScaledObject> {
     learned.map(|target| target.scaled_object.clone()).collect()
 }
 
-/// Looks after every target of `board` whose lead time is to be learned or whose answers are written for what its HPA is like,
+/// Looks after every target of `board` whose lead time is to be learned, or whose HPA is to be seen for its answers or its climbs,
 /// and after what is declared for any, until `shutdown`.
 /// What was learned is recalled from and kept in `memory`.
 pub async fn follow<C: Clock, M: Memory>(

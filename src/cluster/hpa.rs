@@ -1,6 +1,7 @@
-//! What an answer depends on in the end: the HPA's tolerance, and the replicas that it counts.
+//! What an answer depends on in the end: the HPA's tolerance, and the replicas that it counts; and what a plan depends on, how fast
+//! it lets them climb.
 //!
-//! Both are read, not watched: the tolerance as seldom as the ScaledObject, the replicas as often as the HPA looks, and where
+//! All are read, not watched: the HPA as seldom as the ScaledObject, the replicas as often as the HPA looks, and where
 //! the tolerance is 0 not at all, for then no answer depends on them.
 
 use std::collections::BTreeSet;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::follow::{READ_AGAIN_AFTER, TRY_AGAIN_AFTER};
+use super::scale_up::scale_up;
 use super::{Error, Scaled, Sight};
 use crate::engine::{Clock, ScaledObject};
 use crate::guard::tolerance::Seen;
@@ -62,8 +64,11 @@ impl<C: Clock> Looker<C> {
     async fn look(&self, lacking: &mut BTreeSet<String>) -> Result<(), Error> {
         let scaled = Scaled::read(&self.client, &self.owner).await?;
         let (up, down) = match scaled.hpa(&self.client).await {
-            Ok(hpa) => (tolerance(&hpa, "scaleUp"), tolerance(&hpa, "scaleDown")),
-            // Without it the controller's tolerance is taken to be in force.
+            Ok(hpa) => {
+                self.sight.climbs(&self.owner, scale_up(&hpa));
+                (tolerance(&hpa, "scaleUp"), tolerance(&hpa, "scaleDown"))
+            }
+            // Without it the controller's tolerance is taken to be in force, and what was seen of its climbs stands.
             Err(error) => {
                 self.lack(lacking, &error);
                 (None, None)

@@ -22,6 +22,7 @@ mod lease;
 mod metrics;
 mod pods;
 mod rights;
+mod scale_up;
 mod scaled;
 mod scaling;
 mod sight;

@@ -12,6 +12,7 @@ use super::hpa::Counted;
 use super::{Error, Metrics, SurgeEvent};
 use crate::engine::{ClusterView, Declared, ScaledObject, Target};
 use crate::guard::tolerance;
+use crate::plan::ScaleUp;
 use crate::plan::lead_time::{Learned, Start, Starts};
 use crate::time::Timestamp;
 
@@ -45,6 +46,7 @@ struct Namespace {
 struct Seen {
     starts: Starts,
     learned: Option<Learned>,
+    scale_up: Option<ScaleUp>,
     lacking: Option<String>,
 }
 
@@ -173,6 +175,16 @@ impl Sight {
         self.counted().get_or_insert_default().insert(owner.clone(), counted);
     }
 
+    /// Notes how fast the HPA behind `owner` lets replicas climb; `None` where that could not be made out.
+    pub(super) fn climbs(&self, owner: &ScaledObject, scale_up: Option<ScaleUp>) {
+        let mut seen = self.seen();
+        let entry = seen.entry(owner.clone()).or_default();
+        if entry.scale_up != scale_up {
+            tracing::info!(scaled_object = %owner, scale_up = ?scale_up, "the HPA's rules for scaling up were read");
+            entry.scale_up = scale_up;
+        }
+    }
+
     /// Counts that something of `owner` could not be read.
     pub(super) fn failed(&self, owner: &ScaledObject, error: &Error) {
         self.metrics.failed(owner, error.name());
@@ -210,6 +222,10 @@ impl Sight {
 impl ClusterView for Sight {
     fn lead_time(&self, owner: &ScaledObject) -> Option<Duration> {
         self.learned(owner).map(|learned| learned.lead_time)
+    }
+
+    fn scale_up(&self, owner: &ScaledObject) -> Option<ScaleUp> {
+        self.seen().get(owner)?.scale_up.clone()
     }
 
     /// By the names of the objects.

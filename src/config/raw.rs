@@ -415,7 +415,8 @@ pub(super) struct Growth {
     /// The most pods that the cluster starts in a minute; no limit unless given.
     #[schemars(example = 30)]
     pub(super) pods_per_minute: Option<f64>,
-    /// The HPA's behavior.scaleUp, as in the ScaledObject; as `tidetable render` writes it unless given.
+    /// The HPA's behavior.scaleUp, as in the ScaledObject. Unless given it is read from the HPA, and where that is not seen it is taken
+    /// to be as `tidetable render` writes it.
     pub(super) scale_up: Option<ScaleUp>,
 }
 

@@ -6,16 +6,21 @@ use std::time::Duration;
 use super::checker::Checker;
 use super::complaint::KeyPath;
 use super::{defaults, raw};
+use crate::engine::ScaleUpFrom;
 use crate::guard::{Tolerance, tolerance};
 use crate::plan::{Growth, ScaleUp, ScaleUpPolicy, Select, Unit};
 
 /// At half of the target and beyond an HPA hardly scales, and an answer that makes up for it is half as large again.
 const TOLERANCES: RangeInclusive<f64> = 0.0..=0.5;
 
-/// `None` only when something was complained of.
-pub(super) fn growth(raw: Option<&raw::Growth>, path: &KeyPath, checker: &mut Checker<'_>) -> Option<Growth> {
+/// How fast replicas can climb, and whether the HPA is to be asked for its part of it. `None` only when something was complained of.
+pub(super) fn growth(
+    raw: Option<&raw::Growth>,
+    path: &KeyPath,
+    checker: &mut Checker<'_>,
+) -> Option<(ScaleUpFrom, Growth)> {
     let Some(raw) = raw else {
-        return Some(Growth::default());
+        return Some((ScaleUpFrom::Hpa, Growth::default()));
     };
     let pods_per_minute = match raw.pods_per_minute {
         Some(pods) if !pods.is_finite() || pods <= 0.0 => {
@@ -26,11 +31,11 @@ pub(super) fn growth(raw: Option<&raw::Growth>, path: &KeyPath, checker: &mut Ch
         }
         pods => Some(pods),
     };
-    let scale_up = match &raw.scale_up {
-        Some(raw) => scale_up(raw),
-        None => Some(ScaleUp::default()),
+    let (from, scale_up) = match &raw.scale_up {
+        Some(raw) => (ScaleUpFrom::Configured, scale_up(raw)),
+        None => (ScaleUpFrom::Hpa, Some(ScaleUp::default())),
     };
-    Some(Growth { scale_up: scale_up?, pods_per_minute: pods_per_minute? })
+    Some((from, Growth { scale_up: scale_up?, pods_per_minute: pods_per_minute? }))
 }
 
 /// `None` only when its shape was complained of.
@@ -53,8 +58,8 @@ fn scale_up(raw: &raw::ScaleUp) -> Option<ScaleUp> {
     })
 }
 
-/// As the file would write it.
-pub(super) fn growth_to_raw(growth: &Growth) -> raw::Growth {
+/// As the file would write it; `None` where there is nothing to say.
+pub(super) fn growth_to_raw(from: ScaleUpFrom, growth: &Growth) -> Option<raw::Growth> {
     let policy = |policy: &ScaleUpPolicy| raw::ScaleUpPolicy {
         unit: Some(match policy.unit {
             Unit::Pods => raw::ScaleUpUnit::Pods,
@@ -64,17 +69,18 @@ pub(super) fn growth_to_raw(growth: &Growth) -> raw::Growth {
         period_seconds: u32::try_from(policy.period.as_secs()).ok(),
     };
     let scale_up = match &growth.scale_up {
-        // No file says so.
-        ScaleUp::Doubling => None,
-        ScaleUp::Policies { select, policies } => Some(raw::ScaleUp {
+        ScaleUp::Policies { select, policies } if from == ScaleUpFrom::Configured => Some(raw::ScaleUp {
             select_policy: Some(match select {
                 Select::Max => raw::SelectPolicy::Max,
                 Select::Min => raw::SelectPolicy::Min,
             }),
             policies: Some(policies.iter().map(policy).collect()),
         }),
+        // The HPA is asked; and doubling no file can say.
+        ScaleUp::Policies { .. } | ScaleUp::Doubling => None,
     };
-    raw::Growth { pods_per_minute: growth.pods_per_minute, scale_up }
+    let raw = raw::Growth { pods_per_minute: growth.pods_per_minute, scale_up };
+    (raw != raw::Growth::default()).then_some(raw)
 }
 
 /// The mode, and the HPA's tolerance, of the target at `path`. `None` only when something was complained of.

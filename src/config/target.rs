@@ -94,7 +94,8 @@ pub(super) fn check(
     );
 
     let (min, max) = replicas?;
-    let plan = plan::Options { lead_time: lead_time?, quantile: quantile?, growth: growth? };
+    let (scale_up, growth) = growth?;
+    let plan = plan::Options { lead_time: lead_time?, quantile: quantile?, growth };
     let guard = guard::Options {
         min,
         max,
@@ -112,6 +113,7 @@ pub(super) fn check(
         timezone: timezone?,
         almanac: context.calendars?.almanac(name, timezone?, calendars?),
         lead_time: from,
+        scale_up,
         exclude: exclude?,
         policy: Policy { plan, guard },
         tolerance: tolerance?,
@@ -230,6 +232,7 @@ pub(super) fn to_raw(target: &Target) -> raw::Target {
         timezone,
         almanac,
         lead_time,
+        scale_up,
         exclude,
         policy: Policy { plan, guard },
         tolerance,
@@ -256,7 +259,7 @@ pub(super) fn to_raw(target: &Target) -> raw::Target {
             guard::Mode::Shadow => raw::Mode::Shadow,
             guard::Mode::Active => raw::Mode::Active,
         }),
-        growth: Some(scaling::growth_to_raw(&plan.growth)),
+        growth: scaling::growth_to_raw(*scale_up, &plan.growth),
         floor: Some(match guard.floor {
             guard::Floor::Reactive => raw::Floor::Reactive,
             guard::Floor::Hold => raw::Floor::Hold,

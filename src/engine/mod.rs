@@ -27,5 +27,5 @@ pub use ports::{
     Recalled, Sample, Tidied,
 };
 pub use reading::{series, without};
-pub use target::{Demand, Label, LeadTime, ScaledObject, Target};
+pub use target::{Demand, Label, LeadTime, ScaleUpFrom, ScaledObject, Target};
 pub use worker::{Ended, START_UP_GRACE, Shared, Worker};

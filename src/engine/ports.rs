@@ -9,6 +9,7 @@ use crate::decision::Decision;
 use crate::forecast::Observation;
 use crate::guard::Hold;
 use crate::guard::tolerance::Seen;
+use crate::plan::ScaleUp;
 use crate::plan::lead_time::Start;
 use crate::series::Series;
 use crate::time::{Slot, Timestamp};
@@ -171,6 +172,9 @@ pub trait DecisionLog: Send + Sync + 'static {
 pub trait ClusterView: std::fmt::Debug + Send + Sync + 'static {
     /// From asking for a pod of what `owner` scales to the pod being ready; `None` while nobody knows.
     fn lead_time(&self, owner: &ScaledObject) -> Option<Duration>;
+
+    /// The rules by which the HPA of `owner` lets replicas climb; `None` while nobody knows.
+    fn scale_up(&self, owner: &ScaledObject) -> Option<ScaleUp>;
 
     /// What somebody has declared for `target` beside its configuration; `None` until it is known whether anybody has.
     fn declared(&self, target: &Target) -> Option<Declared>;

@@ -96,6 +96,8 @@ pub struct Target {
     pub almanac: Almanac,
     /// Where the lead time of the policy comes from.
     pub lead_time: LeadTime,
+    /// Where the HPA's rules for scaling up come from.
+    pub scale_up: ScaleUpFrom,
     /// Spans of its history that are not to be learned from.
     pub exclude: Arc<[Exclusion]>,
     /// How it is scaled.
@@ -111,4 +113,13 @@ pub enum LeadTime {
     Configured,
     /// The cluster shows it; until it has, the policy's counts.
     Learned,
+}
+
+/// Where the HPA's rules for scaling up come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScaleUpFrom {
+    /// The configuration says them.
+    Configured,
+    /// The HPA shows them; until it has, the policy's count.
+    Hpa,
 }

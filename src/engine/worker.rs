@@ -18,7 +18,7 @@ use super::fitting::{FitPool, IN_FORCE_AFTER, name_hash};
 use super::record::Record;
 use super::{
     Archive, Board, Clock, ClusterView, DecisionLog, Declared, History, LeadTime, MetricSource, Metrics,
-    Sample, Target,
+    Sample, ScaleUpFrom, Target,
 };
 use crate::decision::{DECIDE_EVERY, Decision, Policy, State, decide};
 use crate::forecast::Observation;
@@ -230,15 +230,21 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
         self.declared = Some(declared);
     }
 
-    /// The target's policy at `at`: with the lead time that was learned, and a hold that somebody declared.
+    /// The target's policy at `at`: with the lead time that was learned, the climbs that its HPA lets up, and a hold that somebody
+    /// declared.
     fn policy(&self, at: Timestamp) -> Policy {
-        let Target { lead_time, policy, scaled_object, .. } = &*self.target;
+        let Target { lead_time, scale_up, policy, scaled_object, .. } = &*self.target;
         let mut policy = policy.clone();
         let Some(cluster) = &self.cluster else { return policy };
         if *lead_time == LeadTime::Learned
             && let Some(learned) = cluster.lead_time(scaled_object)
         {
             policy.plan.lead_time = learned;
+        }
+        if *scale_up == ScaleUpFrom::Hpa
+            && let Some(seen) = cluster.scale_up(scaled_object)
+        {
+            policy.plan.growth.scale_up = seen;
         }
         policy.guard.hold = self.declared.as_ref().and_then(|declared| declared.hold(at)).cloned();
         policy

@@ -164,7 +164,7 @@ pub(super) mod tests {
     use crate::decision::Policy;
     use crate::engine::Board;
     use crate::engine::Demand;
-    use crate::engine::LeadTime;
+    use crate::engine::{LeadTime, ScaleUpFrom};
     use crate::guard;
     use crate::plan;
     use crate::time::Step;
@@ -190,6 +190,7 @@ pub(super) mod tests {
             timezone: chrono_tz::UTC,
             almanac: Almanac::none(chrono_tz::UTC),
             lead_time: LeadTime::Configured,
+            scale_up: ScaleUpFrom::Configured,
             exclude: Arc::default(),
             policy: Policy {
                 plan: plan::Options {

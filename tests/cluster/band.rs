@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tidetable::guard::Tolerance;
 use tidetable::guard::tolerance::{Mode, Seen};
+use tidetable::plan::{ScaleUp, ScaleUpPolicy, Select, Unit};
 use tidetable::units::Replicas;
 
 use super::*;
@@ -60,4 +61,29 @@ async fn who_may_not_read_the_hpa_counts_all_the_same() {
     let api = Api::start();
     api.set_scaling(scaled(), Value::Null);
     let _seen = sees(&api, Seen { current: Some(Replicas(18)), up: None, down: None }).await;
+}
+
+#[tokio::test]
+async fn how_it_lets_replicas_climb_is_seen_and_stands_while_it_cannot_be_read() {
+    let api = Api::start();
+    let pods = json!({ "type": "Pods", "value": 4, "periodSeconds": 60 });
+    let hpa = json!({ "behavior": { "scaleUp": { "tolerance": "0", "selectPolicy": "Max", "policies": [pods] },
+        "scaleDown": { "tolerance": "0" } } });
+    api.set_scaling(scaled(), hpa);
+    let (sight, clock, _task) = sees(&api, Seen { current: None, up: Some(0.0), down: Some(0.0) }).await;
+    let four_a_minute = ScaleUpPolicy { unit: Unit::Pods, amount: 4, period: Duration::from_secs(60) };
+    let expected = Some(ScaleUp::Policies { select: Select::Max, policies: vec![four_a_minute] });
+    assert_eq!(sight.scale_up(&owner()), expected);
+
+    api.set_scaling(scaled(), Value::Null);
+    let later = |holds: &dyn Fn() -> bool| {
+        clock.advance(seconds(60));
+        holds()
+    };
+    let not_read = || sight.hpa(&owner(), nine()).is_some_and(|seen| seen.up.is_none());
+    until("it is not read any more", || later(&not_read)).await;
+    assert_eq!(sight.scale_up(&owner()), expected);
+
+    api.set_scaling(scaled(), json!({ "minReplicas": 1 }));
+    until("it is read again", || later(&|| sight.scale_up(&owner()) == Some(ScaleUp::Doubling))).await;
 }

@@ -6,18 +6,22 @@ use std::time::Duration;
 
 use tidetable::calendar::{Almanac, Envelope, Event, Uplift};
 use tidetable::decision::Decision;
-use tidetable::engine::{ClusterView, Declared, Demand, LeadTime, ScaledObject, Supply, Target, Worker};
+use tidetable::engine::{
+    ClusterView, Declared, Demand, LeadTime, ScaleUpFrom, ScaledObject, Supply, Target, Worker,
+};
 use tidetable::forecast::forecaster;
 use tidetable::guard::{self, Mode, Rule};
 use tidetable::history::Recent;
+use tidetable::plan::{ScaleUp, ScaleUpPolicy, Select, Unit};
 use tidetable::time::Timestamp;
 use tidetable::units::Replicas;
 
 use crate::fixture::*;
 
-/// A cluster in which pods take as many seconds as the number says, 0 where nobody knows, and in which that is declared.
+/// A cluster in which pods take as many seconds as the number says, 0 where nobody knows, in which that is declared, and whose HPA
+/// climbs so.
 #[derive(Debug, Default)]
-struct Cluster(AtomicI64, Mutex<Option<Declared>>);
+struct Cluster(AtomicI64, Mutex<Option<Declared>>, Mutex<Option<ScaleUp>>);
 
 impl Cluster {
     fn declare(&self, declared: Declared) {
@@ -35,6 +39,10 @@ impl ClusterView for Cluster {
         assert_eq!(owner.to_string(), "payments/payments-api");
         let seconds = u64::try_from(self.0.load(Ordering::SeqCst)).unwrap();
         (seconds > 0).then(|| Duration::from_secs(seconds))
+    }
+
+    fn scale_up(&self, _: &ScaledObject) -> Option<ScaleUp> {
+        self.2.lock().unwrap().clone()
     }
 
     fn declared(&self, target: &Target) -> Option<Declared> {
@@ -97,7 +105,10 @@ async fn a_hold_is_a_rule_of_its_own_in_shadow_too_until_it_ends_and_never_above
 
 /// A worker whose model listens to calendars and events.
 fn listening(source: &Arc<Source>, cluster: &Arc<Cluster>) -> TestWorker {
-    let target = target(Mode::Shadow);
+    listening_for(target(Mode::Shadow), source, cluster)
+}
+
+fn listening_for(target: Arc<Target>, source: &Arc<Source>, cluster: &Arc<Cluster>) -> TestWorker {
     let (_, shared) = worker(source, Mode::Shadow);
     let supply = |demand: &Demand| Supply {
         source: Arc::clone(source),
@@ -178,4 +189,29 @@ async fn a_first_decision_waits_until_it_is_known_what_is_declared_and_not_for_e
         assert!(blind.tick(at(second)).await.is_none(), "at {second}");
     }
     assert!(blind.tick(at(60)).await.is_some(), "the start-up grace is over");
+}
+
+#[tokio::test]
+async fn a_climb_begins_as_early_as_the_rules_that_the_hpa_shows_make_it() {
+    let source = Source::new(21);
+    let four_a_minute = ScaleUp::Policies {
+        select: Select::Max,
+        policies: vec![ScaleUpPolicy { unit: Unit::Pods, amount: 4, period: Duration::from_secs(60) }],
+    };
+    // What stands for a launch a quarter of an hour before it begins.
+    let ahead_of_it = async |from: ScaleUpFrom, shown: Option<&ScaleUp>| {
+        let cluster = Arc::new(Cluster::default());
+        cluster.declare(launch(1200, 0));
+        *cluster.2.lock().unwrap() = shown.cloned();
+        let target = Target { scale_up: from, ..Target::clone(&target(Mode::Shadow)) };
+        let mut worker = listening_for(Arc::new(target), &source, &cluster);
+        let decision = walk(&mut worker, 0..300).await;
+        (decision.guarded.unwrap().0, decision.reactive_need().unwrap().0)
+    };
+    let (usual, need) = ahead_of_it(ScaleUpFrom::Hpa, None).await;
+    let (slow, _) = ahead_of_it(ScaleUpFrom::Hpa, Some(&four_a_minute)).await;
+    let (said, _) = ahead_of_it(ScaleUpFrom::Configured, Some(&four_a_minute)).await;
+    assert_eq!((usual, said), (need, need), "tenfold in a sync, by default or as configured: not yet");
+    // 4.5 times the need at 4 a minute, lead time and all: some 60 of them are still to come.
+    assert!(slow > need, "{slow} for {need}");
 }

@@ -9,7 +9,7 @@ use tidetable::calendar::Almanac;
 use tidetable::decision::{Decision, Policy};
 use tidetable::engine::{
     Board, Clock, DecisionLog, Demand, FitPool, LeadTime, Measured, MetricSource, Metrics, Sample,
-    ScaledObject, Shared, Supply, Target, Worker,
+    ScaleUpFrom, ScaledObject, Shared, Supply, Target, Worker,
 };
 use tidetable::forecast::Tide;
 use tidetable::guard::{self, Mode, Rule};
@@ -163,6 +163,7 @@ pub(crate) fn target(mode: Mode) -> Arc<Target> {
         timezone: chrono_tz::UTC,
         almanac: Almanac::none(chrono_tz::UTC),
         lead_time: LeadTime::Configured,
+        scale_up: ScaleUpFrom::Configured,
         exclude: Arc::default(),
         policy: Policy {
             plan: plan::Options {

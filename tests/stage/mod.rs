@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidetable::calendar::Almanac;
 use tidetable::decision::{Claim, Decision, Policy};
-use tidetable::engine::{Clock, Demand, LeadTime, ScaledObject, Target};
+use tidetable::engine::{Clock, Demand, LeadTime, ScaleUpFrom, ScaledObject, Target};
 use tidetable::forecast::{Components, Observation};
 use tidetable::guard::{self, Applied, Rule, Rung};
 use tidetable::plan::{self, Plan};
@@ -44,6 +44,7 @@ pub(crate) fn target(name: &str) -> Arc<Target> {
         timezone: chrono_tz::Europe::London,
         almanac: Almanac::none(chrono_tz::Europe::London),
         lead_time: LeadTime::Configured,
+        scale_up: ScaleUpFrom::Configured,
         exclude: Arc::default(),
         policy: Policy {
             plan: plan::Options {

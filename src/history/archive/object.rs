@@ -302,6 +302,7 @@ pub(super) fn test_target() -> Target {
         timezone: chrono_tz::America::New_York,
         almanac: calendar::Almanac::none(chrono_tz::America::New_York),
         lead_time: engine::LeadTime::Configured,
+        scale_up: engine::ScaleUpFrom::Configured,
         exclude: Arc::default(),
         policy: decision::Policy {
             plan: plan::Options {
