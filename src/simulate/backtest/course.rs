@@ -198,13 +198,14 @@ impl<'a> Course<'a> {
 
     /// What a scaler may know at a sync, when so many replicas are counted.
     pub(super) fn past(&self, sync: usize, counted: Replicas) -> Past<'a> {
+        let decided_at = self.decided_at(sync);
         Past {
             load: self.load,
             conditions: self.conditions,
             counted,
             sync,
-            decided_at: self.decided_at(sync),
-            now: self.synced_at(sync),
+            decided_at,
+            now: decided_at + READ_AFTER,
         }
     }
 }
@@ -240,8 +241,12 @@ impl Past<'_> {
         }
     }
 
-    /// What the metrics server says of `ready` pods: their use in percent of what they bear. None bears more than that.
+    /// What the metrics server says of `ready` pods: their use in percent of what they bear. None bears more than that. Nobody is asked
+    /// where there is no such trigger.
     pub(super) fn cpu(&self, ready: Replicas) -> Reading {
+        if self.conditions.cpu.is_none() {
+            return Reading::Failed;
+        }
         let borne = f64::from(ready.0) * self.conditions.capacity.get();
         match self.rate(self.now) {
             Some(rate) if borne > 0.0 => Reading::Value(100.0 * (rate / borne).min(1.0)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::accuracy::Held;
-use super::course::Course;
+use super::course::{Course, Past};
 use super::scaler::Scaler;
 use super::score::{Queue, Score, Step};
 use crate::decision::{DECIDE_EVERY, Decision};
@@ -136,14 +136,16 @@ impl<S: Scaler> Run<S> {
 
     fn sync(&mut self, course: &Course<'_>, sync: usize) {
         let conditions = course.conditions();
-        let now = course.synced_at(sync);
-        let (ready, created) = (self.pods.ready(now), self.pods.status());
+        let created = self.pods.status();
+        let past = course.past(sync, created);
+        let now = past.now;
+        let ready = self.pods.ready(now);
         let needed = course.needed(sync);
         let transactions = course.arrived(sync).unwrap_or(0.0);
         let per_second = f64::from(ready.0) * conditions.capacity.get() / conditions.load_per.as_secs_f64();
         let failed = self.queue.pass(DECIDE_EVERY, transactions, per_second, conditions.queue);
 
-        let asked = self.scale(course, sync, ready, created);
+        let asked = self.scale(&past, ready, created);
         let changed = asked != created;
         self.score.add(&Step { at: now, needed, ready, created, transactions, failed, changed });
         if self.keep == Keep::EachSync {
@@ -156,10 +158,9 @@ impl<S: Scaler> Run<S> {
     }
 
     /// KEDA and the HPA; what they leave in `spec.replicas`.
-    fn scale(&mut self, course: &Course<'_>, sync: usize, ready: Replicas, current: Replicas) -> Replicas {
-        let now = course.synced_at(sync);
-        let past = course.past(sync, current);
-        let answers = [match self.scaler.reading(&past) {
+    fn scale(&mut self, past: &Past<'_>, ready: Replicas, current: Replicas) -> Replicas {
+        let (now, sync) = (past.now, past.sync);
+        let answers = [match self.scaler.reading(past) {
             Reading::Value(reading) => Answer::Said { reading, active: reading > 0.0 },
             Reading::Failed => Answer::Failed,
         }];

@@ -37,21 +37,20 @@ impl Recommendations {
                 behavior.down.window.unwrap_or(spec.downscale_window),
             ),
         };
-        let within = |window: Duration| {
-            let until = now - window;
+        let [up_from, down_from] = [up_window, down_window].map(|window| now - window);
+        let within = |from: Timestamp| {
             // They are in the order of their making.
-            self.0.iter().rev().take_while(move |(made, _)| *made > until).map(|(_, replicas)| *replicas)
+            self.0.iter().rev().take_while(move |(made, _)| *made > from).map(|(_, replicas)| *replicas)
         };
-        let least = within(up_window).fold(proposed, Replicas::min);
-        let most = within(down_window).fold(proposed, Replicas::max);
+        let least = within(up_from).fold(proposed, Replicas::min);
+        let most = within(down_from).fold(proposed, Replicas::max);
         let stabilized = match spec.behavior {
             // The older rule takes the largest recommendation, even where that is above the current replicas.
             None => most,
             // The newer one only bounds around the current replicas, and so never turns a step around.
             Some(_) => current.max(least).min(most),
         };
-        let longest = up_window.max(down_window);
-        let outdated = now - longest;
+        let outdated = up_from.min(down_from);
         while self.0.front().is_some_and(|(made, _)| *made <= outdated) {
             self.0.pop_front();
         }
