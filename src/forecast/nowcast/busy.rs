@@ -70,8 +70,13 @@ impl Busy {
         let mut most = reached(e, scores[0]).max(reached(point.min(self.middles[0]), scores[1]));
         for (middles, scores) in self.middles.windows(2).zip(scores[1..].windows(2)) {
             let (from, to) = (middles[0], middles[1].min(point));
-            if from >= to {
+            if point < from {
                 break;
+            }
+            // Most minutes of a service that counts in ones are alike, and two middles the same load: there both pools speak.
+            if middles[1] <= from {
+                most = most.max(reached(from, scores[1]));
+                continue;
             }
             let slope = (scores[1] - scores[0]) / (middles[1] - from);
             let at = |load: f64| reached(load, scores[0] + slope * (load - from));
@@ -160,6 +165,14 @@ mod tests {
         let alike = Busy::of((0..100).map(|_| 7.0), 0.07);
         assert_eq!([6.9, 7.0, 7.1].map(|point| alike.pool(point, 0)), [1, 3, 3]);
         assert!([6.9, 7.0, 7.1].map(|point| alike.reach(point, [0.0, 0.2, 0.1, 0.1])).is_sorted());
+        // Two thirds of the minutes have one, the rest ten: two middles at 1, and one at 10.
+        let ones = Busy::of((0..300).map(|k| if k % 10 < 7 { 1.0 } else { 10.0 }), 0.1);
+        let reached = |point: f64| ones.reach(point, [0.0, 0.5, 0.5, 0.5]);
+        for point in [1.0, 4.0, 9.0, 10.0, 12.0] {
+            let expected = point + 0.5 * (point + 0.1);
+            assert!((reached(point) - expected).abs() < 1e-9, "{point}: {}", reached(point));
+        }
+        assert!((ones.reach(1.0, [0.0, 0.2, 0.5, 0.5]) - 1.55).abs() < 1e-9, "both speak where both are");
         let none = Busy::of(std::iter::empty(), 1.0);
         assert_eq!([0.5, 2.0].map(|point| none.pool(point, 0)), [0, 1]);
         assert!((none.reach(2.0, [0.0, 1.0, 9.0, 9.0]) - 5.0).abs() < 1e-9);

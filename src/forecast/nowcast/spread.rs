@@ -96,8 +96,8 @@ impl Spread {
     /// the rest.
     pub(super) fn reach(&self, point: f64, steepness: Steepness, level: f64) -> f64 {
         let pools = &self.scores[regime(steepness.usual.max(steepness.seen))];
-        let between = Between::of(level);
-        self.busy.reach(point, pools.each_ref().map(|scores| between.read(scores))).max(0.0)
+        let place = Place::of(level);
+        self.busy.reach(point, pools.each_ref().map(|scores| place.read(scores))).max(0.0)
     }
 }
 
@@ -155,14 +155,14 @@ fn isotonic(mut values: [f64; REGIMES], counts: [f64; REGIMES]) -> [f64; REGIMES
 
 /// Where a level lies among the kept ones.
 #[derive(Debug, Clone, Copy)]
-enum Between {
+enum Place {
     /// So far from the one before it to this one, on the line in the logarithm of rareness.
     Levels { after: usize, share: f64 },
     /// So many decades beyond the last.
     Beyond { decades: f64 },
 }
 
-impl Between {
+impl Place {
     fn of(level: f64) -> Self {
         let last = LEVELS.len() - 1;
         if level >= LEVELS[last] {
