@@ -20,7 +20,7 @@ use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::hpa::Looker;
+use super::hpa::{LookFor, Looker};
 use super::pods::Pods;
 use super::{Candidacy, Error, Scaled, Sight, SurgeEvent, SurgeEventSpec, herald};
 use crate::engine::{Board, Clock, LeadTime, Memory, ScaleUpFrom, ScaledObject};
@@ -111,13 +111,20 @@ fn in_need_of_a_cluster(board: &Board) -> Vec<ScaledObject> {
     in_need.map(|target| target.scaled_object.clone()).collect()
 }
 
-/// Whose HPA an answer is written for, or a climb is planned by.
-fn answered_for(board: &Board) -> Vec<ScaledObject> {
-    let table = board.table();
-    let by_sight = table.targets().filter(|target| {
-        target.scale_up == ScaleUpFrom::Hpa || matches!(target.tolerance.mode, Mode::Auto | Mode::Deadband)
-    });
-    by_sight.map(|target| target.scaled_object.clone()).collect()
+/// Whose HPA is looked at, and for what: where two targets have one, for what either needs.
+fn looked_for(board: &Board) -> BTreeMap<ScaledObject, LookFor> {
+    let mut looked_for = BTreeMap::new();
+    for target in board.table().targets() {
+        let by_answers = matches!(target.tolerance.mode, Mode::Auto | Mode::Deadband);
+        let needs = match target.scale_up {
+            _ if by_answers => LookFor::Answers,
+            ScaleUpFrom::Hpa => LookFor::Climbs,
+            ScaleUpFrom::Configured => continue,
+        };
+        let known = looked_for.entry(target.scaled_object.clone()).or_insert(needs);
+        *known = needs.max(*known);
+    }
+    looked_for
 }
 
 /// Whose pods are to be looked at.
@@ -140,7 +147,7 @@ pub async fn follow<C: Clock, M: Memory>(
 ) {
     sight.begin();
     let mut followed: BTreeMap<ScaledObject, AbortOnDropHandle<()>> = BTreeMap::new();
-    let mut looked_at: BTreeMap<ScaledObject, AbortOnDropHandle<()>> = BTreeMap::new();
+    let mut looked_at: BTreeMap<(ScaledObject, LookFor), AbortOnDropHandle<()>> = BTreeMap::new();
     let mut listened: BTreeMap<String, AbortOnDropHandle<()>> = BTreeMap::new();
     loop {
         let table = board.table();
@@ -164,13 +171,13 @@ pub async fn follow<C: Clock, M: Memory>(
                 AbortOnDropHandle::new(tokio::spawn(one.run()))
             });
         }
-        let answered_for = answered_for(&board);
-        looked_at.retain(|owner, _| answered_for.contains(owner));
-        for owner in answered_for {
-            looked_at.entry(owner).or_insert_with_key(|owner| {
+        let looked_for = looked_for(&board);
+        looked_at.retain(|(owner, needs), _| looked_for.get(owner) == Some(needs));
+        for looked in looked_for {
+            looked_at.entry(looked).or_insert_with_key(|(owner, needs)| {
                 let client = client.clone();
                 let (sight, clock) = (Arc::clone(&sight), Arc::clone(&clock));
-                let one = Looker { client, owner: owner.clone(), sight, clock };
+                let one = Looker { client, owner: owner.clone(), needs: *needs, sight, clock };
                 AbortOnDropHandle::new(tokio::spawn(one.run()))
             });
         }

@@ -39,10 +39,20 @@ impl Counted {
     }
 }
 
+/// What an HPA is looked at for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum LookFor {
+    /// How fast it lets replicas climb. No answer depends on what it counts.
+    Climbs,
+    /// That, and how answers are written for it.
+    Answers,
+}
+
 /// Who looks at one HPA.
 pub(super) struct Looker<C> {
     pub(super) client: kube::Client,
     pub(super) owner: ScaledObject,
+    pub(super) needs: LookFor,
     pub(super) sight: Arc<Sight>,
     pub(super) clock: Arc<C>,
 }
@@ -75,7 +85,7 @@ impl<C: Clock> Looker<C> {
             }
         };
         let read_again = self.clock.now() + READ_AGAIN_AFTER;
-        if up == Some(0.0) && down == Some(0.0) {
+        if self.needs == LookFor::Climbs || up == Some(0.0) && down == Some(0.0) {
             self.sight.count(&self.owner, Counted { seen: Seen { current: None, up, down }, at: None });
             self.clock.sleep_until(read_again).await;
             return Ok(());
@@ -98,7 +108,7 @@ impl<C: Clock> Looker<C> {
             tracing::warn!(
                 scaled_object = %self.owner,
                 why,
-                "the HPA is not seen; answers take its tolerance for what hpaTolerance says, and carry headroom while replicas are not counted"
+                "the HPA is not seen; climbs are planned by what was seen of it or is configured, and answers take its tolerance for what hpaTolerance says, and carry headroom while replicas are not counted"
             );
         }
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::plan::{ScaleUp, ScaleUpPolicy, Select, Unit};
 
-/// The rules of an HPA's spec for scaling up; `None` where they say what is not known here.
+/// The rules of an HPA's spec for scaling up; `None` where they are no pace that a climb could be planned by.
 ///
 /// Without a `behavior` the controller doubles as it did before there was one. With one, what is left out is four pods or as many as
 /// there are, whichever is more, each quarter minute (`pkg/apis/autoscaling/v2/defaults.go` of Kubernetes).
@@ -19,8 +19,8 @@ pub(super) fn scale_up(hpa: &Value) -> Option<ScaleUp> {
     let select = match rules["selectPolicy"].as_str() {
         None | Some("Max") => Select::Max,
         Some("Min") => Select::Min,
-        // Nothing is let up: as if there were policies, and none of them allowed anything.
-        Some("Disabled") => return Some(ScaleUp::Policies { select: Select::Max, policies: Vec::new() }),
+        // `Disabled`, too: nothing goes up, for as long as somebody wants it so, and then there is no pace to plan by. Planned by it, the
+        // peak of two days would be asked for at once, and come the moment that it is let up again.
         Some(_) => return None,
     };
     let policies = match &rules["policies"] {
@@ -74,7 +74,7 @@ mod tests {
                 ] } }),
                 rules(Select::Min, &[pods(4, 60), percent(50, 30)]),
             ),
-            (json!({ "scaleUp": { "selectPolicy": "Disabled" } }), rules(Select::Max, &[])),
+            (json!({ "scaleUp": { "selectPolicy": "Disabled" } }), None),
             (json!({ "scaleUp": { "selectPolicy": "Dice" } }), None),
             (
                 json!({ "scaleUp": { "policies": [{ "type": "Nodes", "value": 1, "periodSeconds": 15 }] } }),

@@ -1,6 +1,7 @@
 //! What is seen of the HPA that answers are written for.
 
 use serde_json::{Value, json};
+use tidetable::engine::ScaleUpFrom;
 use tidetable::guard::Tolerance;
 use tidetable::guard::tolerance::{Mode, Seen};
 use tidetable::plan::{ScaleUp, ScaleUpPolicy, Select, Unit};
@@ -11,8 +12,15 @@ use super::*;
 /// Looks at the HPA of `api` until `expected` is seen of it.
 async fn sees(api: &Api, expected: Seen) -> (Arc<Sight>, Arc<HandClock>, AbortOnDropHandle<()>) {
     let auto = Tolerance { mode: Mode::Auto, ..Tolerance::default() };
-    let board =
-        Arc::new(Board::new([Arc::new(Target { tolerance: auto, ..Target::clone(&stage::target("api")) })]));
+    sees_for(api, Target { tolerance: auto, ..Target::clone(&stage::target("api")) }, expected).await
+}
+
+async fn sees_for(
+    api: &Api,
+    target: Target,
+    expected: Seen,
+) -> (Arc<Sight>, Arc<HandClock>, AbortOnDropHandle<()>) {
+    let board = Arc::new(Board::new([Arc::new(target)]));
     let sight = Arc::new(Sight::new(Metrics::default()));
     assert_eq!(sight.hpa(&owner(), nine()), None, "no cluster is looked at");
     let clock = HandClock::at(nine());
@@ -86,4 +94,17 @@ async fn how_it_lets_replicas_climb_is_seen_and_stands_while_it_cannot_be_read()
 
     api.set_scaling(scaled(), json!({ "minReplicas": 1 }));
     until("it is read again", || later(&|| sight.scale_up(&owner()) == Some(ScaleUp::Doubling))).await;
+}
+
+#[tokio::test]
+async fn who_needs_it_for_climbs_alone_reads_it_and_counts_nothing() {
+    let api = Api::start();
+    api.set_scaling(scaled(), hpa(&Value::Null, &Value::Null));
+    // Exact answers depend on nothing that is seen.
+    let target = Target { scale_up: ScaleUpFrom::Hpa, ..Target::clone(&stage::target("api")) };
+    let (sight, clock, _task) = sees_for(&api, target, Seen::default()).await;
+    until("its rules are seen", || sight.scale_up(&owner()).is_some()).await;
+    clock.advance(seconds(60));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(api.counts(), 0);
 }
