@@ -13,6 +13,7 @@
 //!
 //! It is learned on minutes and refuses a coarser grid: what happens within five minutes is what it is for.
 
+mod alike;
 mod blend;
 mod busy;
 mod moment;
@@ -26,6 +27,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::alike::Behind;
 use self::blend::dot;
 use self::moment::{CANDIDATES, Moment, Seen};
 use self::past::Past;
@@ -199,7 +201,8 @@ impl Nowcast {
             Step::MINUTE.start(slots.start) - chrono::TimeDelta::days(130)..Step::MINUTE.end(slots.end);
         let clock = LocalClock::over(almanac.timezone(), span.start, span.end);
         let outlook = almanac.over(span);
-        let (usual, own_from) = Memory { sums: &sums, origin, clock: &clock, outlook: &outlook }.usual(slots);
+        let behind = Behind { origin, clock: &clock, outlook: &outlook };
+        let (usual, own_from) = Memory { sums: &sums, behind }.usual(slots);
         // Misses of days that were compared with what they are less like would widen what is said from now on.
         let own_from = own_from.plus(DAY).max(learn_from);
         let learn_from = if origin.since(own_from) >= OWN_MINUTES { own_from } else { learn_from };

@@ -4,32 +4,12 @@
 //! three weeks. Every number that enters a minute is at least a day older than it, so what past minutes are compared with is
 //! what would have been known then.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-use chrono::{NaiveDate, TimeDelta};
-
+use super::alike::{Behind, Days, LIKE_NO_OTHER, LIKENESSES, Likeness};
 use super::sums::Sums;
-use crate::calendar::{DayKind, Outlook};
 use crate::series::{BLOCK, Blocks};
-use crate::time::{LocalClock, Slot, Step};
-
-/// Which earlier days a day is like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Likeness {
-    /// The same weekday of so many weeks.
-    Weekday(i64),
-    /// So many days of the same kind: working days, weekends, holidays.
-    Kind(usize),
-    /// So many days before it.
-    Recent(i64),
-}
-
-const LIKENESSES: [Likeness; 4] =
-    [Likeness::Weekday(4), Likeness::Weekday(2), Likeness::Kind(5), Likeness::Recent(7)];
-
-/// A day like no other is like the days before it.
-const LIKE_NO_OTHER: Likeness = Likeness::Recent(7);
+use crate::time::{Slot, Step};
 
 /// Widths over which neighbouring minutes are averaged, in minutes. One alone keeps the edge of a batch sharp.
 const WIDTHS: [i64; 4] = [5, 15, 31, 61];
@@ -43,9 +23,6 @@ const SCATTER_MINUTES: f64 = 60.0;
 
 /// So many times the scatter is the most that the square of one day's own counts for.
 const ONE_DAY_AT_MOST: f64 = 4.0;
-
-/// How far back a day of the same kind may lie: the holiday before the last one.
-const KIND_REACH_DAYS: i64 = 120;
 
 /// The span whose error chooses, and the distance between the minutes that are looked at: with 60 minutes and 24 hours it
 /// has no divisor in common.
@@ -146,10 +123,7 @@ impl Minutes {
 /// What earlier days had to say.
 pub(super) struct Memory<'a> {
     pub(super) sums: &'a Sums,
-    /// Nothing from here on is looked at.
-    pub(super) origin: Slot,
-    pub(super) clock: &'a LocalClock,
-    pub(super) outlook: &'a Outlook,
+    pub(super) behind: Behind<'a>,
 }
 
 impl Memory<'_> {
@@ -157,17 +131,17 @@ impl Memory<'_> {
     /// that has a day it is like: what came before had to make do with days that it is less like.
     pub(super) fn usual(&self, slots: Range<Slot>) -> (Usual, Slot) {
         let (likeness, width) = self.choose();
-        let (mut days, mut stand_ins) = (Days::new(likeness), Days::new(LIKE_NO_OTHER));
+        let (mut days, mut stand_ins) = (self.days(likeness), self.days(LIKE_NO_OTHER));
         let mut before = vec![0.0];
         let (mut sum, mut last) = (0.0, 0.0);
         let mut own_from = None;
         let mut scatter = Scatter::default();
         for slot in (slots.start.0..slots.end.0).map(Slot) {
-            let found = self.minute(days.alike(slot, self), width);
+            let found = self.minute(days.alike(slot), width);
             own_from = own_from.or_else(|| found.map(|_| slot));
             // A minute that no day has is like the one before it.
             last = found
-                .or_else(|| self.minute(stand_ins.alike(slot, self), width))
+                .or_else(|| self.minute(stand_ins.alike(slot), width))
                 .map_or(last, |minute| (minute.smooth + scatter.agreed(&minute)).max(0.0));
             sum += last;
             before.push(sum);
@@ -175,22 +149,26 @@ impl Memory<'_> {
         (Usual { first: slots.start, before }, own_from.unwrap_or(slots.end))
     }
 
+    fn days(&self, likeness: Likeness) -> Days<'_> {
+        Days::new(likeness, self.behind)
+    }
+
     /// The likeness and width with the least absolute error, after each day's level was set right.
     fn choose(&self) -> (Likeness, i64) {
-        let first = self.origin.0 - CHOOSE_DAYS * DAY;
+        let first = self.behind.origin.0 - CHOOSE_DAYS * DAY;
         let mut best = (f64::INFINITY, (LIKENESSES[0], WIDTHS[0]));
         for likeness in LIKENESSES {
-            let (mut days, mut stand_ins) = (Days::new(likeness), Days::new(LIKE_NO_OTHER));
+            let (mut days, mut stand_ins) = (self.days(likeness), self.days(LIKE_NO_OTHER));
             let mut trials = [Trial::default(); WIDTHS.len()];
-            for slot in (first..self.origin.0).step_by(CHOOSE_EVERY).map(Slot) {
+            for slot in (first..self.behind.origin.0).step_by(CHOOSE_EVERY).map(Slot) {
                 let Some(load) = self.sums.load(slot) else { continue };
                 // Which days it is like is the same for each width.
-                let alike = days.alike(slot, self);
+                let alike = days.alike(slot);
                 for (trial, width) in trials.iter_mut().zip(WIDTHS) {
                     // What stands in for a likeness that has no day yet is judged with it, as it will be used.
                     let usual = self
                         .smooth(alike, width)
-                        .or_else(|| self.smooth(stand_ins.alike(slot, self), width))
+                        .or_else(|| self.smooth(stand_ins.alike(slot), width))
                         .unwrap_or(0.0);
                     trial.add(load, usual);
                 }
@@ -231,7 +209,7 @@ impl Memory<'_> {
     }
 
     fn around(&self, then: Slot, width: i64) -> Option<f64> {
-        self.sums.mean(then.plus(-width / 2)..then.plus(width / 2 + 1).min(self.origin))
+        self.sums.mean(then.plus(-width / 2)..then.plus(width / 2 + 1).min(self.behind.origin))
     }
 }
 
@@ -304,86 +282,6 @@ impl Scatter {
         self.square += (share - self.square) / self.minutes;
         let (chance, square) = (DOUBT * DOUBT * variance / days, mean * mean);
         if square > chance { mean * (1.0 - chance / square) } else { 0.0 }
-    }
-}
-
-/// A day that another one is like: how many days before it, and how many minutes where that is the same for all of its minutes,
-/// as on every day but those on which a clock changes.
-#[derive(Debug, Clone, Copy)]
-struct Back {
-    days: i64,
-    minutes: Option<i64>,
-}
-
-impl Back {
-    /// The minute at the same time by the wall clock.
-    fn from(self, slot: Slot, clock: &LocalClock) -> Option<Slot> {
-        if let Some(minutes) = self.minutes {
-            return Some(slot.plus(-minutes));
-        }
-        let end = clock.seconds_days_earlier((slot.0 + 1) * 60, self.days)?;
-        // The minute that an instant on a border belongs to is the one that ends there.
-        Some(Slot((end + 59).div_euclid(60) - 1))
-    }
-
-    /// For the rest of the local day of `slot`.
-    fn of(days: i64, slot: Slot, clock: &LocalClock) -> Self {
-        let asked = Self { days, minutes: None };
-        let left = DAY - clock.local_seconds_of(slot.0 * 60).rem_euclid(86_400) / 60;
-        let shift = |slot: Slot| Some(slot.since(asked.from(slot, clock)?));
-        let (first, last) = (shift(slot), shift(slot.plus(left - 1)));
-        Self { minutes: first.filter(|_| first == last), ..asked }
-    }
-}
-
-/// The days each day is like, found once a day.
-struct Days {
-    likeness: Likeness,
-    kinds: BTreeMap<NaiveDate, DayKind>,
-    /// The day looked at, as days since the epoch, and how many days before it the days lie that it is like.
-    day: Option<i64>,
-    back: Vec<Back>,
-    minutes: Vec<Slot>,
-}
-
-impl Days {
-    fn new(likeness: Likeness) -> Self {
-        Self { likeness, kinds: BTreeMap::new(), day: None, back: Vec::new(), minutes: Vec::new() }
-    }
-
-    /// The minutes at the same time by the wall clock on the days that the day of `slot` is like, nearest first; those that
-    /// are known.
-    fn alike(&mut self, slot: Slot, memory: &Memory<'_>) -> &[Slot] {
-        let day = memory.clock.local_seconds_of(slot.0 * 60).div_euclid(86_400);
-        if self.day != Some(day) {
-            self.day = Some(day);
-            let date = i32::try_from(day).ok().and_then(NaiveDate::from_epoch_days).unwrap_or_default();
-            let back = self.back(date, memory.outlook);
-            self.back = back.into_iter().map(|days| Back::of(days, slot, memory.clock)).collect();
-        }
-        self.minutes.clear();
-        let then = self.back.iter().filter_map(|back| back.from(slot, memory.clock));
-        self.minutes.extend(then.filter(|then| *then < memory.origin));
-        &self.minutes
-    }
-
-    /// How many days before `date` the days lie that it is like, nearest first.
-    fn back(&mut self, date: NaiveDate, outlook: &Outlook) -> Vec<i64> {
-        let mut kind = |date: NaiveDate| *self.kinds.entry(date).or_insert_with(|| outlook.day(date).kind);
-        let own = kind(date);
-        let special = matches!(own, DayKind::Holiday | DayKind::HalfDay);
-        let same = |back: &i64| kind(date - TimeDelta::days(*back)) == own;
-        match self.likeness {
-            // A holiday is not like the Mondays before it.
-            _ if special => (1..=KIND_REACH_DAYS).filter(same).take(5).collect(),
-            Likeness::Weekday(weeks) => (1..=2 * weeks)
-                .map(|week| 7 * week)
-                .filter(same)
-                .take(usize::try_from(weeks).unwrap_or(1))
-                .collect(),
-            Likeness::Kind(count) => (1..=KIND_REACH_DAYS).filter(same).take(count).collect(),
-            Likeness::Recent(count) => (1..=count).collect(),
-        }
     }
 }
 

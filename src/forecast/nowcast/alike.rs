@@ -1,0 +1,123 @@
+//! Which earlier days a day is like, and their minutes at the same time on the customers' wall clock.
+
+use std::collections::BTreeMap;
+
+use chrono::{NaiveDate, TimeDelta};
+
+use crate::calendar::{DayKind, Outlook};
+use crate::time::{LocalClock, Slot};
+
+/// Which earlier days a day is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// The same weekday of so many weeks.
+    Weekday(i64),
+    /// So many days of the same kind: working days, weekends, holidays.
+    Kind(usize),
+    /// So many days before it.
+    Recent(i64),
+}
+
+pub(super) const LIKENESSES: [Likeness; 4] =
+    [Likeness::Weekday(4), Likeness::Weekday(2), Likeness::Kind(5), Likeness::Recent(7)];
+
+/// A day like no other is like the days before it.
+pub(super) const LIKE_NO_OTHER: Likeness = Likeness::Recent(7);
+
+/// How far back a day of the same kind may lie: the holiday before the last one.
+const KIND_REACH_DAYS: i64 = 120;
+
+/// Minutes of a day.
+const DAY: i64 = 1440;
+
+/// The days that lie behind an instant.
+#[derive(Clone, Copy)]
+pub(super) struct Behind<'a> {
+    /// Nothing from here on is looked at.
+    pub(super) origin: Slot,
+    pub(super) clock: &'a LocalClock,
+    pub(super) outlook: &'a Outlook,
+}
+
+/// A day that another one is like: how many days before it, and how many minutes where that is the same for all of its minutes,
+/// as on every day but those on which a clock changes.
+#[derive(Debug, Clone, Copy)]
+struct Back {
+    days: i64,
+    minutes: Option<i64>,
+}
+
+impl Back {
+    /// The minute at the same time by the wall clock.
+    fn from(self, slot: Slot, clock: &LocalClock) -> Option<Slot> {
+        if let Some(minutes) = self.minutes {
+            return Some(slot.plus(-minutes));
+        }
+        let end = clock.seconds_days_earlier((slot.0 + 1) * 60, self.days)?;
+        // The minute that an instant on a border belongs to is the one that ends there.
+        Some(Slot((end + 59).div_euclid(60) - 1))
+    }
+
+    /// For the rest of the local day of `slot`.
+    fn of(days: i64, slot: Slot, clock: &LocalClock) -> Self {
+        let asked = Self { days, minutes: None };
+        let left = DAY - clock.local_seconds_of(slot.0 * 60).rem_euclid(86_400) / 60;
+        let shift = |slot: Slot| Some(slot.since(asked.from(slot, clock)?));
+        let (first, last) = (shift(slot), shift(slot.plus(left - 1)));
+        Self { minutes: first.filter(|_| first == last), ..asked }
+    }
+}
+
+/// The days each day is like, found once a day.
+pub(super) struct Days<'a> {
+    behind: Behind<'a>,
+    likeness: Likeness,
+    kinds: BTreeMap<NaiveDate, DayKind>,
+    /// The day looked at, as days since the epoch, and how many days before it the days lie that it is like.
+    day: Option<i64>,
+    back: Vec<Back>,
+    minutes: Vec<Slot>,
+}
+
+impl<'a> Days<'a> {
+    pub(super) fn new(likeness: Likeness, behind: Behind<'a>) -> Self {
+        Self { behind, likeness, kinds: BTreeMap::new(), day: None, back: Vec::new(), minutes: Vec::new() }
+    }
+
+    /// The minutes at the same time by the wall clock on the days that the day of `slot` is like, nearest first; those that
+    /// are known.
+    pub(super) fn alike(&mut self, slot: Slot) -> &[Slot] {
+        let Behind { origin, clock, .. } = self.behind;
+        let day = clock.local_seconds_of(slot.0 * 60).div_euclid(86_400);
+        if self.day != Some(day) {
+            self.day = Some(day);
+            let date = i32::try_from(day).ok().and_then(NaiveDate::from_epoch_days).unwrap_or_default();
+            let back = self.back(date);
+            self.back = back.into_iter().map(|days| Back::of(days, slot, clock)).collect();
+        }
+        self.minutes.clear();
+        let then = self.back.iter().filter_map(|back| back.from(slot, clock));
+        self.minutes.extend(then.filter(|then| *then < origin));
+        &self.minutes
+    }
+
+    /// How many days before `date` the days lie that it is like, nearest first.
+    fn back(&mut self, date: NaiveDate) -> Vec<i64> {
+        let outlook = self.behind.outlook;
+        let mut kind = |date: NaiveDate| *self.kinds.entry(date).or_insert_with(|| outlook.day(date).kind);
+        let own = kind(date);
+        let special = matches!(own, DayKind::Holiday | DayKind::HalfDay);
+        let same = |back: &i64| kind(date - TimeDelta::days(*back)) == own;
+        match self.likeness {
+            // A holiday is not like the Mondays before it.
+            _ if special => (1..=KIND_REACH_DAYS).filter(same).take(5).collect(),
+            Likeness::Weekday(weeks) => (1..=2 * weeks)
+                .map(|week| 7 * week)
+                .filter(same)
+                .take(usize::try_from(weeks).unwrap_or(1))
+                .collect(),
+            Likeness::Kind(count) => (1..=KIND_REACH_DAYS).filter(same).take(count).collect(),
+            Likeness::Recent(count) => (1..=count).collect(),
+        }
+    }
+}
