@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Timelike};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike};
 use chrono_tz::Tz;
 use tidetable::calendar::Almanac;
+use tidetable::config::Library;
 use tidetable::forecast::{Fitted, Known, Observation, forecaster};
 use tidetable::series::Series;
 use tidetable::time::{Slot, Step, Timestamp};
@@ -31,8 +32,8 @@ fn by_the_clock(local: DateTime<Tz>) -> f64 {
     }
 }
 
-/// So many days up to `end`, with a little noise.
-fn recorded(days: i64, end: Timestamp) -> Series {
+/// So many days of `load` up to `end`, with a little noise.
+fn recorded(days: i64, end: Timestamp, load: impl Fn(DateTime<Tz>) -> f64) -> Series {
     let until = STEP.last_ended(end).next();
     let mut series = Series::empty(STEP, until.plus(-days * 1_440));
     let mut mixed = 88_172_645_463_325_252_u64;
@@ -42,7 +43,7 @@ fn recorded(days: i64, end: Timestamp) -> Series {
         mixed ^= mixed << 17;
         let noise = 0.96 + 0.08 * (mixed >> 11) as f64 / (1_u64 << 53) as f64;
         let local = STEP.start(slot).with_timezone(&ZONE);
-        series.put(slot, Load::saturating(by_the_clock(local) * noise));
+        series.put(slot, Load::saturating(load(local) * noise));
     }
     series
 }
@@ -67,7 +68,7 @@ fn check_day(date: &str, hours: i64) {
     let date: NaiveDate = date.parse().unwrap();
     let (begin, end) = (midnight(date), midnight(date.succ_opt().unwrap()));
     assert_eq!((end - begin).num_hours(), hours);
-    let series = recorded(22, end);
+    let series = recorded(22, end, by_the_clock);
     for fitted_at in
         [begin - TimeDelta::hours(3), begin + TimeDelta::minutes(90), begin + TimeDelta::minutes(150)]
     {
@@ -111,9 +112,36 @@ fn on_the_day_of_25_hours_the_opening_is_foreseen_by_the_clock() {
 }
 
 #[test]
+fn at_midnight_demand_does_not_fall_because_the_two_days_look_back_on_different_weeks() {
+    // Christmas and New Year were Fridays and the days around them quiet. Four weeks on, a Friday is like the Fridays that were no
+    // holidays, all of them busy, and the Saturday after it like two busy ones and two quiet ones.
+    let quiet = |date: NaiveDate| {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        (day("2026-12-24")..=day("2027-01-03")).contains(&date)
+    };
+    // By day it comes in batches, on each weekday at other hours, so what its own weeks had is worth more than the newest minutes.
+    let around_the_clock = |local: DateTime<Tz>| {
+        let own = local.hour() % 7 == local.weekday().num_days_from_monday();
+        let batch = (4..20).contains(&local.hour()) && own && local.minute() % 30 < 20;
+        let load = if batch { 1_500.0 } else { 1_000.0 };
+        if quiet(local.date_naive()) { 0.5 * load } else { load }
+    };
+    let begin = midnight("2027-01-23".parse().unwrap());
+    let series = recorded(56, begin + TimeDelta::hours(4), around_the_clock);
+    let almanac = Almanac::none(ZONE).with_calendars(Library::shipped().calendar("us-fed").cloned());
+    let origin = STEP.last_ended(begin - TimeDelta::hours(12)).next();
+    let model = forecaster(&almanac, &Arc::default()).fit(&series, origin).unwrap();
+    for minute in -30..200 {
+        let now = begin + TimeDelta::minutes(minute);
+        let (_, [median, high]) = said(model.as_ref(), &series, now);
+        assert!((940.0..1_060.0).contains(&median) && high > 1_000.0, "{now}: {median}, {high}");
+    }
+}
+
+#[test]
 fn strange_loads_have_quantiles_that_are_finite_and_in_order() {
     let end = midnight("2026-06-10".parse().unwrap()) + TimeDelta::hours(13);
-    let whole = recorded(10, end);
+    let whole = recorded(10, end, by_the_clock);
     for name in ["constant", "nothing", "young", "counts", "giant", "dwarf", "wrapped", "dead"] {
         let mut series = Series::empty(STEP, whole.first());
         for (slot, load) in whole.points() {

@@ -87,18 +87,35 @@ impl<'a> Days<'a> {
     /// The minutes at the same time by the wall clock on the days that the day of `slot` is like, nearest first; those that
     /// are known.
     pub(super) fn alike(&mut self, slot: Slot) -> &[Slot] {
+        self.turn(slot);
         let Behind { origin, clock, .. } = self.behind;
-        let day = clock.local_seconds_of(slot.0 * 60).div_euclid(86_400);
-        if self.day != Some(day) {
-            self.day = Some(day);
-            let date = i32::try_from(day).ok().and_then(NaiveDate::from_epoch_days).unwrap_or_default();
-            let back = self.back(date);
-            self.back = back.into_iter().map(|days| Back::of(days, slot, clock)).collect();
-        }
         self.minutes.clear();
         let then = self.back.iter().filter_map(|back| back.from(slot, clock));
         self.minutes.extend(then.filter(|then| *then < origin));
         &self.minutes
+    }
+
+    /// Whether `slot` begins a day that is like other days than the day before it, which was asked for last.
+    pub(super) fn turn(&mut self, slot: Slot) -> bool {
+        let Behind { clock, .. } = self.behind;
+        let day = clock.local_seconds_of(slot.0 * 60).div_euclid(86_400);
+        if self.day == Some(day) {
+            return false;
+        }
+        let known = self.day.replace(day);
+        let date = i32::try_from(day).ok().and_then(NaiveDate::from_epoch_days).unwrap_or_default();
+        let back: Vec<Back> = self.back(date).into_iter().map(|days| Back::of(days, slot, clock)).collect();
+        let other = !back.iter().map(|back| back.days).eq(self.back.iter().map(|back| back.days));
+        self.back = back;
+        known.is_some() && other
+    }
+
+    /// The minutes of the day before that of `slot`, at the same time by the wall clock as `minute`, on the days before those that
+    /// the day of `slot` is like.
+    pub(super) fn eve(&self, minute: Slot) -> Vec<Slot> {
+        let Behind { origin, clock, .. } = self.behind;
+        let then = self.back.iter().filter_map(|back| Back { minutes: None, ..*back }.from(minute, clock));
+        then.filter(|then| *then < origin).collect()
     }
 
     /// How many days before `date` the days lie that it is like, nearest first.

@@ -29,6 +29,14 @@ const ONE_DAY_AT_MOST: f64 = 4.0;
 const CHOOSE_DAYS: i64 = 21;
 const CHOOSE_EVERY: usize = 11;
 
+/// The minutes before a midnight over which the levels of its two days are compared, and those after it in which they part.
+const EVE_MINUTES: i64 = 30;
+const SEAM_FADES: f64 = 120.0;
+/// The later day begins at so many times its own level at most.
+const SEAM_AT_MOST: f64 = 2.0;
+/// A share of the day's mean that counts as closed.
+const CLOSED_SHARE: f64 = 0.05;
+
 /// Minutes of a day.
 const DAY: i64 = 1440;
 
@@ -136,17 +144,39 @@ impl Memory<'_> {
         let (mut sum, mut last) = (0.0, 0.0);
         let mut own_from = None;
         let mut scatter = Scatter::default();
+        let mut seam = Seam::NONE;
         for slot in (slots.start.0..slots.end.0).map(Slot) {
+            if days.turn(slot) {
+                seam = self.seam(&days, slot, &before, width);
+            }
             let found = self.minute(days.alike(slot), width);
             own_from = own_from.or_else(|| found.map(|_| slot));
             // A minute that no day has is like the one before it.
             last = found
                 .or_else(|| self.minute(stand_ins.alike(slot), width))
-                .map_or(last, |minute| (minute.smooth + scatter.agreed(&minute)).max(0.0));
+                .map_or(last, |minute| (minute.smooth + scatter.agreed(&minute)).max(0.0) * seam.at(slot));
             sum += last;
             before.push(sum);
         }
         (Usual { first: slots.start, before }, own_from.unwrap_or(slots.end))
+    }
+
+    /// How the day before, whose running sums are `before`, goes over into the day that begins with `slot`.
+    fn seam(&self, days: &Days<'_>, slot: Slot, before: &[f64], width: i64) -> Seam {
+        let last = before.len() - 1;
+        let usual = |minutes: i64| {
+            let first = last.checked_sub(usize::try_from(minutes).ok()?)?;
+            Some((before[last] - before[first]) / minutes as f64)
+        };
+        let (Some(there), Some(day)) = (usual(EVE_MINUTES), usual(DAY)) else { return Seam::NONE };
+        let (mut own, mut count) = (0.0, 0.0);
+        for minute in (slot.0 - EVE_MINUTES..slot.0).map(Slot) {
+            if let Some(load) = self.smooth(&days.eve(minute), width) {
+                own += load;
+                count += 1.0;
+            }
+        }
+        if count > 0.0 { Seam::at_levels(slot, there, own / count, day) } else { Seam::NONE }
     }
 
     fn days(&self, likeness: Likeness) -> Days<'_> {
@@ -210,6 +240,37 @@ impl Memory<'_> {
 
     fn around(&self, then: Slot, width: i64) -> Option<f64> {
         self.sums.mean(then.plus(-width / 2)..then.plus(width / 2 + 1).min(self.behind.origin))
+    }
+}
+
+/// Where two days meet that are compared with days of different levels, which demand knows nothing of: the later one begins at
+/// the level of the earlier one, and comes to its own within hours.
+///
+/// Weeks after Christmas a Friday looks back on holidays' weeks where the Thursday before it, which was a holiday then, looks past
+/// them on December: at midnight what is usual fell by a fifth, and the forecast with it.
+#[derive(Debug, Clone, Copy)]
+struct Seam {
+    first: Slot,
+    ratio: f64,
+}
+
+impl Seam {
+    const NONE: Self = Self { first: Slot(0), ratio: 1.0 };
+
+    /// From the level `there` of the evening before, in the eyes of its own day, to the level `own` that the later day's eyes see in
+    /// it. What is next to nothing beside the mean of the `day` is closed, and says nothing.
+    fn at_levels(first: Slot, there: f64, own: f64, day: f64) -> Self {
+        let closed = CLOSED_SHARE * day;
+        if closed <= 0.0 {
+            return Self::NONE;
+        }
+        let ratio = (there + closed) / (own + closed);
+        Self { first, ratio: ratio.clamp(1.0 / SEAM_AT_MOST, SEAM_AT_MOST) }
+    }
+
+    fn at(self, slot: Slot) -> f64 {
+        let left = 1.0 - slot.since(self.first) as f64 / SEAM_FADES;
+        1.0 + (self.ratio - 1.0) * left.clamp(0.0, 1.0)
     }
 }
 
