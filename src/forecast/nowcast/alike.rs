@@ -1,6 +1,7 @@
 //! Which earlier days a day is like, and their minutes at the same time on the customers' wall clock.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use chrono::{NaiveDate, TimeDelta};
 
@@ -29,6 +30,9 @@ const KIND_REACH_DAYS: i64 = 120;
 
 /// Minutes of a day.
 const DAY: i64 = 1440;
+
+/// Days begin, and clocks change, at a quarter of an hour: so many minutes.
+const QUARTER: i64 = 15;
 
 /// The days that lie behind an instant.
 #[derive(Clone, Copy)]
@@ -75,30 +79,33 @@ pub(super) struct Days<'a> {
     kinds: BTreeMap<NaiveDate, DayKind>,
     /// The day looked at, as days since the epoch, and how many days before it the days lie that it is like.
     day: Option<i64>,
+    /// Slots that are known to be of that day.
+    same: Range<Slot>,
     back: Vec<Back>,
-    minutes: Vec<Slot>,
 }
 
 impl<'a> Days<'a> {
     pub(super) fn new(likeness: Likeness, behind: Behind<'a>) -> Self {
-        Self { behind, likeness, kinds: BTreeMap::new(), day: None, back: Vec::new(), minutes: Vec::new() }
+        Self { behind, likeness, kinds: BTreeMap::new(), day: None, same: Slot(0)..Slot(0), back: Vec::new() }
     }
 
     /// The minutes at the same time by the wall clock on the days that the day of `slot` is like, nearest first; those that
     /// are known.
-    pub(super) fn alike(&mut self, slot: Slot) -> &[Slot] {
+    pub(super) fn alike(&mut self, slot: Slot) -> impl Iterator<Item = Slot> + Clone + '_ {
         self.turn(slot);
         let Behind { origin, clock, .. } = self.behind;
-        self.minutes.clear();
-        let then = self.back.iter().filter_map(|back| back.from(slot, clock));
-        self.minutes.extend(then.filter(|then| *then < origin));
-        &self.minutes
+        self.back.iter().filter_map(move |back| back.from(slot, clock)).filter(move |then| *then < origin)
     }
 
     /// Whether `slot` begins a day that is like other days than the day before it, which was asked for last.
     pub(super) fn turn(&mut self, slot: Slot) -> bool {
+        if self.same.contains(&slot) {
+            return false;
+        }
         let Behind { clock, .. } = self.behind;
-        let day = clock.local_seconds_of(slot.0 * 60).div_euclid(86_400);
+        let local = clock.local_seconds_of(slot.0 * 60);
+        let day = local.div_euclid(86_400);
+        self.same = slot..slot.plus(QUARTER - local.div_euclid(60).rem_euclid(QUARTER));
         if self.day == Some(day) {
             return false;
         }
@@ -112,10 +119,11 @@ impl<'a> Days<'a> {
 
     /// The minutes of the day before that of `slot`, at the same time by the wall clock as `minute`, on the days before those that
     /// the day of `slot` is like.
-    pub(super) fn eve(&self, minute: Slot) -> Vec<Slot> {
+    pub(super) fn eve(&self, minute: Slot) -> impl Iterator<Item = Slot> {
         let Behind { origin, clock, .. } = self.behind;
-        let then = self.back.iter().filter_map(|back| Back { minutes: None, ..*back }.from(minute, clock));
-        then.filter(|then| *then < origin).collect()
+        let then =
+            self.back.iter().filter_map(move |back| Back { minutes: None, ..*back }.from(minute, clock));
+        then.filter(move |then| *then < origin)
     }
 
     /// How many days before `date` the days lie that it is like, nearest first.

@@ -57,7 +57,7 @@ const LEARN_DAYS: i64 = 28;
 const IDLE_SHARE: f64 = 0.01;
 
 /// The leads learned, in minutes from the newest to the one spoken of. What lies between two is said by both.
-const LEADS: [i64; 7] = [1, 2, 3, 4, 6, 9, 14];
+const LEADS: [i64; 6] = [1, 2, 4, 6, 9, 14];
 
 /// How much must be measured: two days to be alike, and one to see how much they are.
 const NEEDED_MINUTES: usize = 3 * 1440;
@@ -202,7 +202,7 @@ impl Nowcast {
         let clock = LocalClock::over(almanac.timezone(), span.start, span.end);
         let outlook = almanac.over(span);
         let behind = Behind { origin, clock: &clock, outlook: &outlook };
-        let (usual, own_from) = Memory { sums: &sums, behind }.usual(slots);
+        let (usual, own_from) = Memory::new(&sums, behind).usual(slots);
         // Misses of days that were compared with what they are less like would widen what is said from now on.
         let own_from = own_from.plus(DAY).max(learn_from);
         let learn_from = if origin.since(own_from) >= OWN_MINUTES { own_from } else { learn_from };

@@ -48,7 +48,9 @@ impl Past<'_> {
     /// From where each minute to be learned from started.
     pub(super) fn starts(&self, learn_from: Slot) -> Vec<(Slot, Start)> {
         let slots = (learn_from.0..self.origin.0).map(Slot);
-        slots.filter_map(|slot| Some((slot, self.moment(slot)?.start(self.floor)))).collect()
+        let mut starts = Vec::with_capacity(slots.size_hint().1.unwrap_or(0));
+        starts.extend(slots.filter_map(|slot| Some((slot, self.moment(slot)?.start(self.floor)))));
+        starts
     }
 
     /// What came of each minute from `first` on; `None` where it was not measured. The same for each lead.

@@ -121,7 +121,9 @@ impl Sorted {
     /// Those of `(pool, score, weight)`.
     pub(super) fn of(scores: impl Iterator<Item = (usize, f64, f64)>) -> Self {
         let all = scores.map(|(pool, score, weight)| Scored::new(pool, score, weight));
-        let all = in_order(all.collect());
+        let mut words = Vec::with_capacity(all.size_hint().1.unwrap_or(0));
+        words.extend(all);
+        let all = in_order(words);
         let mut sums = [Sum::default(); POOLS];
         for scored in &all {
             let weight = scored.weight();

@@ -10,6 +10,8 @@ use crate::time::Slot;
 pub(super) struct Sums {
     first: Slot,
     before: Vec<(f64, u32)>,
+    /// NaN stands for what was not measured.
+    loads: Vec<f64>,
 }
 
 impl Sums {
@@ -17,16 +19,19 @@ impl Sums {
     pub(super) fn of(minutes: &Series, until: Slot) -> Self {
         let end = until.min(minutes.end());
         let mut before = Vec::with_capacity(minutes.grid().len + 1);
+        let mut loads = Vec::with_capacity(minutes.grid().len);
         let (mut sum, mut count) = (0.0, 0);
         before.push((sum, count));
         for slot in (minutes.first().0..end.0).map(Slot) {
-            if let Some(load) = minutes.load(slot) {
+            let load = minutes.load(slot);
+            if let Some(load) = load {
                 sum += load;
                 count += 1;
             }
             before.push((sum, count));
+            loads.push(load.unwrap_or(f64::NAN));
         }
-        Self { first: minutes.first(), before }
+        Self { first: minutes.first(), before, loads }
     }
 
     /// Sum and count of the measured slots in `slots`; what lies outside is not measured.
@@ -37,7 +42,7 @@ impl Sums {
 
     /// The load of one slot, if it was measured.
     pub(super) fn load(&self, slot: Slot) -> Option<f64> {
-        self.mean(slot..slot.next())
+        measured(&self.loads, slot.since(self.first))
     }
 
     /// The mean of the measured slots in `slots`, if there are any.
@@ -47,9 +52,40 @@ impl Sums {
         (count > 0.0).then(|| (sum / count).max(0.0))
     }
 
+    /// The mean over `width` minutes around each.
+    pub(super) fn around(&self, width: usize) -> Around {
+        let last = self.before.len() - 1;
+        let mean = |minute: usize| {
+            let (sum, count) = self.before[minute.saturating_sub(width / 2)];
+            let (until, counted) = self.before[(minute + width / 2 + 1).min(last)];
+            // The difference of two sums may fall a hair below zero; of none at all it is not a number.
+            let mean = (until - sum) / f64::from(counted - count);
+            if mean < 0.0 { 0.0 } else { mean }
+        };
+        Around { first: self.first, means: (0..last).map(mean).collect() }
+    }
+
     fn at(&self, slot: Slot) -> (f64, u32) {
         let last = self.before.len() - 1;
         let index = usize::try_from(slot.since(self.first)).unwrap_or(0).min(last);
         self.before[index]
     }
+}
+
+/// The mean around each minute, for who asks for most of them; NaN stands for what was not measured.
+#[derive(Debug)]
+pub(super) struct Around {
+    first: Slot,
+    means: Vec<f64>,
+}
+
+impl Around {
+    /// That of one minute; `None` where nothing around it was measured.
+    pub(super) fn at(&self, slot: Slot) -> Option<f64> {
+        measured(&self.means, slot.since(self.first))
+    }
+}
+
+fn measured(loads: &[f64], index: i64) -> Option<f64> {
+    loads.get(usize::try_from(index).ok()?).copied().filter(|load| !load.is_nan())
 }

@@ -7,12 +7,12 @@
 use std::ops::Range;
 
 use super::alike::{Behind, Days, LIKE_NO_OTHER, LIKENESSES, Likeness};
-use super::sums::Sums;
+use super::sums::{Around, Sums};
 use crate::series::{BLOCK, Blocks};
 use crate::time::{Slot, Step};
 
 /// Widths over which neighbouring minutes are averaged, in minutes. One alone keeps the edge of a batch sharp.
-const WIDTHS: [i64; 4] = [5, 15, 31, 61];
+const WIDTHS: [usize; 4] = [5, 15, 31, 61];
 
 /// What a minute has of its own must stand out from scatter by so many standard errors: by chance one in a thousand does.
 const DOUBT: f64 = 3.3;
@@ -28,6 +28,9 @@ const ONE_DAY_AT_MOST: f64 = 4.0;
 /// has no divisor in common.
 const CHOOSE_DAYS: i64 = 21;
 const CHOOSE_EVERY: usize = 11;
+
+/// A rise is that from the minutes around the one so long before.
+const RISE_OVER: i64 = 4;
 
 /// The minutes before a midnight over which the levels of its two days are compared, and those after it in which they part.
 const EVE_MINUTES: i64 = 30;
@@ -130,30 +133,37 @@ impl Minutes {
 
 /// What earlier days had to say.
 pub(super) struct Memory<'a> {
-    pub(super) sums: &'a Sums,
-    pub(super) behind: Behind<'a>,
+    sums: &'a Sums,
+    /// By each of the widths.
+    around: [Around; WIDTHS.len()],
+    behind: Behind<'a>,
 }
 
-impl Memory<'_> {
+impl<'a> Memory<'a> {
+    pub(super) fn new(sums: &'a Sums, behind: Behind<'a>) -> Self {
+        Self { sums, around: WIDTHS.map(|width| sums.around(width)), behind }
+    }
+
     /// The usual demand of `slots`, by the likeness and the width that would have been right lately, and the first of them
     /// that has a day it is like: what came before had to make do with days that it is less like.
     pub(super) fn usual(&self, slots: Range<Slot>) -> (Usual, Slot) {
-        let (likeness, width) = self.choose();
+        let (likeness, around) = self.choose();
         let (mut days, mut stand_ins) = (self.days(likeness), self.days(LIKE_NO_OTHER));
-        let mut before = vec![0.0];
+        let mut before = Vec::with_capacity(usize::try_from(slots.end.since(slots.start)).unwrap_or(0) + 1);
+        before.push(0.0);
         let (mut sum, mut last) = (0.0, 0.0);
         let mut own_from = None;
         let mut scatter = Scatter::default();
         let mut seam = Seam::NONE;
         for slot in (slots.start.0..slots.end.0).map(Slot) {
             if days.turn(slot) {
-                seam = self.seam(&days, slot, &before, width);
+                seam = self.seam(&days, slot, &before, around);
             }
-            let found = self.minute(days.alike(slot), width);
+            let found = self.minute(days.alike(slot), around);
             own_from = own_from.or_else(|| found.map(|_| slot));
             // A minute that no day has is like the one before it.
             last = found
-                .or_else(|| self.minute(stand_ins.alike(slot), width))
+                .or_else(|| self.minute(stand_ins.alike(slot), around))
                 .map_or(last, |minute| (minute.smooth + scatter.agreed(&minute)).max(0.0) * seam.at(slot));
             sum += last;
             before.push(sum);
@@ -162,7 +172,7 @@ impl Memory<'_> {
     }
 
     /// How the day before, whose running sums are `before`, goes over into the day that begins with `slot`.
-    fn seam(&self, days: &Days<'_>, slot: Slot, before: &[f64], width: i64) -> Seam {
+    fn seam(&self, days: &Days<'_>, slot: Slot, before: &[f64], around: &Around) -> Seam {
         let last = before.len() - 1;
         let usual = |minutes: i64| {
             let first = last.checked_sub(usize::try_from(minutes).ok()?)?;
@@ -171,7 +181,7 @@ impl Memory<'_> {
         let (Some(there), Some(day)) = (usual(EVE_MINUTES), usual(DAY)) else { return Seam::NONE };
         let (mut own, mut count) = (0.0, 0.0);
         for minute in (slot.0 - EVE_MINUTES..slot.0).map(Slot) {
-            if let Some(load) = self.smooth(&days.eve(minute), width) {
+            if let Some(load) = smooth(days.eve(minute), around) {
                 own += load;
                 count += 1.0;
             }
@@ -183,64 +193,67 @@ impl Memory<'_> {
         Days::new(likeness, self.behind)
     }
 
-    /// The likeness and width with the least absolute error, after each day's level was set right.
-    fn choose(&self) -> (Likeness, i64) {
+    /// The likeness and width with the least absolute error, of the level when each day's was set right and of the rise over some
+    /// minutes: it is asked for both, and by the level alone the sharpest width won, whose scatter counts twice in a rise.
+    fn choose(&self) -> (Likeness, &Around) {
         let first = self.behind.origin.0 - CHOOSE_DAYS * DAY;
-        let mut best = (f64::INFINITY, (LIKENESSES[0], WIDTHS[0]));
+        let mut best = (f64::INFINITY, (LIKENESSES[0], &self.around[0]));
         for likeness in LIKENESSES {
             let (mut days, mut stand_ins) = (self.days(likeness), self.days(LIKE_NO_OTHER));
             let mut trials = [Trial::default(); WIDTHS.len()];
             for slot in (first..self.behind.origin.0).step_by(CHOOSE_EVERY).map(Slot) {
-                let Some(load) = self.sums.load(slot) else { continue };
+                let before = slot.plus(-RISE_OVER - 1)..slot.plus(-RISE_OVER + 2);
+                let Some((load, before)) = self.sums.load(slot).zip(self.sums.mean(before)) else { continue };
                 // Which days it is like is the same for each width.
                 let alike = days.alike(slot);
-                for (trial, width) in trials.iter_mut().zip(WIDTHS) {
+                for (trial, around) in trials.iter_mut().zip(&self.around) {
                     // What stands in for a likeness that has no day yet is judged with it, as it will be used.
-                    let usual = self
-                        .smooth(alike, width)
-                        .or_else(|| self.smooth(stand_ins.alike(slot), width))
-                        .unwrap_or(0.0);
-                    trial.add(load, usual);
+                    let usual = rise(alike.clone(), around)
+                        .or_else(|| rise(stand_ins.alike(slot), around))
+                        .unwrap_or_default();
+                    trial.add([before, load], usual);
                 }
             }
-            for (trial, width) in trials.iter().zip(WIDTHS) {
+            for (trial, around) in trials.iter().zip(&self.around) {
                 if trial.errors < best.0 {
-                    best = (trial.errors, (likeness, width));
+                    best = (trial.errors, (likeness, around));
                 }
             }
         }
         best.1
     }
 
-    /// The mean over `width` minutes around each of some minutes, and over those; `None` where nothing was measured.
-    fn smooth(&self, alike: &[Slot], width: i64) -> Option<f64> {
-        let (mut sum, mut count) = (0.0, 0.0);
-        for mean in alike.iter().filter_map(|then| self.around(*then, width)) {
-            sum += mean;
-            count += 1.0;
-        }
-        (count > 0.0).then(|| sum / count)
-    }
-
-    /// What some minutes had, smoothed over `width` minutes and in that minute alone.
-    fn minute(&self, alike: &[Slot], width: i64) -> Option<Minute> {
+    /// What some minutes had, smooth and in that minute alone.
+    fn minute(&self, alike: impl Iterator<Item = Slot>, around: &Around) -> Option<Minute> {
         let (mut sum, mut count) = (0.0, 0.0);
         let mut minute = Minute::default();
         for then in alike {
-            if let Some(mean) = self.around(*then, width) {
+            if let Some(mean) = around.at(then) {
                 sum += mean;
                 count += 1.0;
-                if let Some(load) = self.sums.load(*then) {
+                if let Some(load) = self.sums.load(then) {
                     minute.add(load - mean);
                 }
             }
         }
         (count > 0.0).then(|| Minute { smooth: sum / count, ..minute })
     }
+}
 
-    fn around(&self, then: Slot, width: i64) -> Option<f64> {
-        self.sums.mean(then.plus(-width / 2)..then.plus(width / 2 + 1).min(self.behind.origin))
+/// What is smooth some minutes before each of some minutes, and there; `None` where nothing was measured.
+fn rise(alike: impl Iterator<Item = Slot> + Clone, around: &Around) -> Option<[f64; 2]> {
+    let before = alike.clone().map(|slot| slot.plus(-RISE_OVER));
+    Some([smooth(before, around)?, smooth(alike, around)?])
+}
+
+/// The mean of what is `around` each of some minutes; `None` where nothing was measured.
+fn smooth(alike: impl Iterator<Item = Slot>, around: &Around) -> Option<f64> {
+    let (mut sum, mut count) = (0.0, 0.0);
+    for mean in alike.filter_map(|then| around.at(then)) {
+        sum += mean;
+        count += 1.0;
     }
+    (count > 0.0).then(|| sum / count)
 }
 
 /// Where two days meet that are compared with days of different levels, which demand knows nothing of: the later one begins at
@@ -283,10 +296,11 @@ struct Trial {
 }
 
 impl Trial {
-    /// Takes in what came of the next minute that is looked at.
-    fn add(&mut self, load: f64, usual: f64) {
+    /// Takes in what came of the next minute that is looked at: the load and the usual demand some minutes before it, and of it.
+    fn add(&mut self, [before, load]: [f64; 2], [usual_before, usual]: [f64; 2]) {
         let level = if self.usuals > 0.0 { (self.loads / self.usuals).clamp(0.5, 2.0) } else { 1.0 };
         self.errors += (load - level * usual).abs();
+        self.errors += (load - before - level * (usual - usual_before)).abs();
         // Levels are those of about a day.
         let keep = 1.0 - CHOOSE_EVERY as f64 / DAY as f64;
         self.loads = self.loads * keep + load;
