@@ -157,7 +157,7 @@ impl<'a> Memory<'a> {
         let mut seam = Seam::NONE;
         for slot in (slots.start.0..slots.end.0).map(Slot) {
             if days.turn(slot) {
-                seam = self.seam(&days, slot, &before, around);
+                seam = Seam::of(&days, slot, &before, around);
             }
             let found = self.minute(days.alike(slot), around);
             own_from = own_from.or_else(|| found.map(|_| slot));
@@ -169,24 +169,6 @@ impl<'a> Memory<'a> {
             before.push(sum);
         }
         (Usual { first: slots.start, before }, own_from.unwrap_or(slots.end))
-    }
-
-    /// How the day before, whose running sums are `before`, goes over into the day that begins with `slot`.
-    fn seam(&self, days: &Days<'_>, slot: Slot, before: &[f64], around: &Around) -> Seam {
-        let last = before.len() - 1;
-        let usual = |minutes: i64| {
-            let first = last.checked_sub(usize::try_from(minutes).ok()?)?;
-            Some((before[last] - before[first]) / minutes as f64)
-        };
-        let (Some(there), Some(day)) = (usual(EVE_MINUTES), usual(DAY)) else { return Seam::NONE };
-        let (mut own, mut count) = (0.0, 0.0);
-        for minute in (slot.0 - EVE_MINUTES..slot.0).map(Slot) {
-            if let Some(load) = smooth(days.eve(minute), around) {
-                own += load;
-                count += 1.0;
-            }
-        }
-        if count > 0.0 { Seam::at_levels(slot, there, own / count, day) } else { Seam::NONE }
     }
 
     fn days(&self, likeness: Likeness) -> Days<'_> {
@@ -270,14 +252,28 @@ struct Seam {
 impl Seam {
     const NONE: Self = Self { first: Slot(0), ratio: 1.0 };
 
-    /// From the level `there` of the evening before, in the eyes of its own day, to the level `own` that the later day's eyes see in
-    /// it. What is next to nothing beside the mean of the `day` is closed, and says nothing.
-    fn at_levels(first: Slot, there: f64, own: f64, day: f64) -> Self {
+    /// Where the day that begins with `first` meets the day before, whose running sums of what is usual are `before`: the level that
+    /// the evening has in the eyes of its own day, over that which it has in the eyes of the later one. What is next to nothing beside
+    /// the mean of the last day is closed, and says nothing.
+    fn of(days: &Days<'_>, first: Slot, before: &[f64], around: &Around) -> Self {
+        let last = before.len() - 1;
+        let usual = |minutes: i64| {
+            let from = last.checked_sub(usize::try_from(minutes).ok()?)?;
+            Some((before[last] - before[from]) / minutes as f64)
+        };
+        let (Some(there), Some(day)) = (usual(EVE_MINUTES), usual(DAY)) else { return Self::NONE };
+        let (mut own, mut count) = (0.0, 0.0);
+        for minute in (first.0 - EVE_MINUTES..first.0).map(Slot) {
+            if let Some(load) = smooth(days.eve(minute), around) {
+                own += load;
+                count += 1.0;
+            }
+        }
         let closed = CLOSED_SHARE * day;
-        if closed <= 0.0 {
+        if count <= 0.0 || closed <= 0.0 {
             return Self::NONE;
         }
-        let ratio = (there + closed) / (own + closed);
+        let ratio = (there + closed) / (own / count + closed);
         Self { first, ratio: ratio.clamp(1.0 / SEAM_AT_MOST, SEAM_AT_MOST) }
     }
 
