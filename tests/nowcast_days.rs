@@ -139,6 +139,31 @@ fn at_midnight_demand_does_not_fall_because_the_two_days_look_back_on_different_
 }
 
 #[test]
+fn a_batch_at_midnight_comes_at_its_own_size() {
+    // Working days are alike and weekends are not, so each night two days look back on different ones; and each night a batch that is
+    // ten times the evening runs for a quarter of an hour.
+    let nightly = |local: DateTime<Tz>| {
+        let works = local.weekday().num_days_from_monday() < 5 && (8..20).contains(&local.hour());
+        match (local.hour(), local.minute()) {
+            (0, 0..15) => 3_000.0,
+            _ if works => 900.0,
+            _ => 300.0,
+        }
+    };
+    for date in ["2026-06-10", "2026-06-13", "2026-06-15"] {
+        let begin = midnight(date.parse().unwrap());
+        let series = recorded(40, begin + TimeDelta::hours(4), nightly);
+        let origin = STEP.last_ended(begin - TimeDelta::hours(12)).next();
+        let model = forecaster(&Almanac::none(ZONE), &Arc::default()).fit(&series, origin).unwrap();
+        for minute in -1..11 {
+            let now = begin + TimeDelta::minutes(minute);
+            let (_, [median, high]) = said(model.as_ref(), &series, now);
+            assert!((2_750.0..3_250.0).contains(&median) && high >= 2_950.0, "{now}: {median}, {high}");
+        }
+    }
+}
+
+#[test]
 fn strange_loads_have_quantiles_that_are_finite_and_in_order() {
     let end = midnight("2026-06-10".parse().unwrap()) + TimeDelta::hours(13);
     let whole = recorded(10, end, by_the_clock);

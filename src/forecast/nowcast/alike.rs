@@ -77,10 +77,11 @@ pub(super) struct Days<'a> {
     behind: Behind<'a>,
     likeness: Likeness,
     kinds: BTreeMap<NaiveDate, DayKind>,
-    /// The day looked at, as days since the epoch, and how many days before it the days lie that it is like.
+    /// The day looked at, as days since the epoch.
     day: Option<i64>,
     /// Slots that are known to be of that day.
     same: Range<Slot>,
+    /// How many days before it the days lie that it is like.
     back: Vec<Back>,
 }
 
@@ -117,8 +118,8 @@ impl<'a> Days<'a> {
         known.is_some() && other
     }
 
-    /// The minutes of the day before that of `slot`, at the same time by the wall clock as `minute`, on the days before those that
-    /// the day of `slot` is like.
+    /// For a `minute` of the day before the one that was turned to last: the minutes at the same time by the wall clock on the days
+    /// before those that this day is like.
     pub(super) fn eve(&self, minute: Slot) -> impl Iterator<Item = Slot> {
         let Behind { origin, clock, .. } = self.behind;
         let then =

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::series::Series;
 use crate::time::Slot;
 
-/// Sum of the loads and number of the measured minutes before each slot.
+/// The loads, and sum and number of the measured ones before each slot.
 #[derive(Debug)]
 pub(super) struct Sums {
     first: Slot,
@@ -52,17 +52,19 @@ impl Sums {
         (count > 0.0).then(|| (sum / count).max(0.0))
     }
 
-    /// The mean over `width` minutes around each.
+    /// The mean over `width` minutes around each, and around those beyond both ends that see one of them: whether a series ends, or
+    /// goes on with nothing measured, must come to the same.
     pub(super) fn around(&self, width: usize) -> Around {
-        let last = self.before.len() - 1;
+        let (half, last) = (width / 2, self.before.len() - 1);
         let mean = |minute: usize| {
-            let (sum, count) = self.before[minute.saturating_sub(width / 2)];
-            let (until, counted) = self.before[(minute + width / 2 + 1).min(last)];
+            let (sum, count) = self.before[minute.saturating_sub(2 * half).min(last)];
+            let (until, counted) = self.before[(minute + 1).min(last)];
             // The difference of two sums may fall a hair below zero; of none at all it is not a number.
             let mean = (until - sum) / f64::from(counted - count);
             if mean < 0.0 { 0.0 } else { mean }
         };
-        Around { first: self.first, means: (0..last).map(mean).collect() }
+        let first = self.first.plus(-i64::try_from(half).unwrap_or(0));
+        Around { first, means: (0..last + 2 * half).map(mean).collect() }
     }
 
     fn at(&self, slot: Slot) -> (f64, u32) {
@@ -72,7 +74,8 @@ impl Sums {
     }
 }
 
-/// The mean around each minute, for who asks for most of them; NaN stands for what was not measured.
+/// The mean around each minute, for who asks for most of them; NaN stands for what was not measured, in half the space of an
+/// `Option`.
 #[derive(Debug)]
 pub(super) struct Around {
     first: Slot,

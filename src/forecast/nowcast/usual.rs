@@ -32,16 +32,22 @@ const CHOOSE_EVERY: usize = 11;
 /// A rise is that from the minutes around the one so long before.
 const RISE_OVER: i64 = 4;
 
-/// The minutes before a midnight over which the levels of its two days are compared, and those after it in which they part.
-const EVE_MINUTES: i64 = 30;
+/// The minutes before a midnight over which the levels of its two days are compared.
+const EVE: i64 = 30;
+const EVE_MINUTES: usize = 30;
+
+/// The minutes after a midnight in which they part. On recorded traffic an hour and a half to six hours came to the same.
 const SEAM_FADES: f64 = 120.0;
-/// The later day begins at so many times its own level at most.
+
+/// The later day begins at so many times its own level at most, and at no less than the inverse of that.
 const SEAM_AT_MOST: f64 = 2.0;
-/// A share of the day's mean that counts as closed.
+
+/// A share of a day's mean that counts as closed.
 const CLOSED_SHARE: f64 = 0.05;
 
 /// Minutes of a day.
 const DAY: i64 = 1440;
+const DAY_MINUTES: usize = 1440;
 
 /// The usual demand over a run of minutes, as running sums: for a fit, which asks for the means of whole days.
 #[derive(Debug, Clone)]
@@ -157,18 +163,45 @@ impl<'a> Memory<'a> {
         let mut seam = Seam::NONE;
         for slot in (slots.start.0..slots.end.0).map(Slot) {
             if days.turn(slot) {
-                seam = Seam::of(&days, slot, &before, around);
+                stand_ins.turn(slot);
+                let own = self.minute(days.alike(slot), around).is_some();
+                seam = self.seam(if own { &days } else { &stand_ins }, slot, &before, scatter, around);
             }
             let found = self.minute(days.alike(slot), around);
             own_from = own_from.or_else(|| found.map(|_| slot));
             // A minute that no day has is like the one before it.
             last = found
                 .or_else(|| self.minute(stand_ins.alike(slot), around))
-                .map_or(last, |minute| (minute.smooth + scatter.agreed(&minute)).max(0.0) * seam.at(slot));
-            sum += last;
+                .map_or(last, |minute| scatter.usual(&minute));
+            sum += seam.carried(slot, last);
             before.push(sum);
         }
         (Usual { first: slots.start, before }, own_from.unwrap_or(slots.end))
+    }
+
+    /// Where the day that begins with `first` and is like these `days` meets the day before, whose running sums of what is usual are
+    /// `before`.
+    fn seam(
+        &self,
+        days: &Days<'_>,
+        first: Slot,
+        before: &[f64],
+        mut scatter: Scatter,
+        around: &Around,
+    ) -> Seam {
+        let last = before.len() - 1;
+        let mean =
+            |minutes: usize| Some((before[last] - before[last.checked_sub(minutes)?]) / minutes as f64);
+        let (Some(there), Some(day)) = (mean(EVE_MINUTES), mean(DAY_MINUTES)) else { return Seam::NONE };
+        let ever = before[last] / last as f64;
+        let (mut own, mut count) = (0.0, 0.0);
+        for minute in (first.0 - EVE..first.0).map(Slot) {
+            if let Some(minute) = self.minute(days.eve(minute), around) {
+                own += scatter.usual(&minute);
+                count += 1.0;
+            }
+        }
+        if count > 0.0 { Seam::between(first, there, own / count, day.max(ever)) } else { Seam::NONE }
     }
 
     fn days(&self, likeness: Likeness) -> Days<'_> {
@@ -239,7 +272,7 @@ fn smooth(alike: impl Iterator<Item = Slot>, around: &Around) -> Option<f64> {
 }
 
 /// Where two days meet that are compared with days of different levels, which demand knows nothing of: the later one begins at
-/// the level of the earlier one, and comes to its own within hours.
+/// the level of the earlier one, and comes to its own within two hours.
 ///
 /// Weeks after Christmas a Friday looks back on holidays' weeks where the Thursday before it, which was a holiday then, looks past
 /// them on December: at midnight what is usual fell by a fifth, and the forecast with it.
@@ -247,39 +280,29 @@ fn smooth(alike: impl Iterator<Item = Slot>, around: &Around) -> Option<f64> {
 struct Seam {
     first: Slot,
     ratio: f64,
+    /// The level of the evening before in the eyes of the later day.
+    evening: f64,
 }
 
 impl Seam {
-    const NONE: Self = Self { first: Slot(0), ratio: 1.0 };
+    const NONE: Self = Self { first: Slot(0), ratio: 1.0, evening: 0.0 };
 
-    /// Where the day that begins with `first` meets the day before, whose running sums of what is usual are `before`: the level that
-    /// the evening has in the eyes of its own day, over that which it has in the eyes of the later one. What is next to nothing beside
-    /// the mean of the last day is closed, and says nothing.
-    fn of(days: &Days<'_>, first: Slot, before: &[f64], around: &Around) -> Self {
-        let last = before.len() - 1;
-        let usual = |minutes: i64| {
-            let from = last.checked_sub(usize::try_from(minutes).ok()?)?;
-            Some((before[last] - before[from]) / minutes as f64)
-        };
-        let (Some(there), Some(day)) = (usual(EVE_MINUTES), usual(DAY)) else { return Self::NONE };
-        let (mut own, mut count) = (0.0, 0.0);
-        for minute in (first.0 - EVE_MINUTES..first.0).map(Slot) {
-            if let Some(load) = smooth(days.eve(minute), around) {
-                own += load;
-                count += 1.0;
-            }
-        }
-        let closed = CLOSED_SHARE * day;
-        if count <= 0.0 || closed <= 0.0 {
+    /// From the level `there` of the evening, in the eyes of its own day, to the level `own` that it has in the eyes of the later one.
+    /// What is next to nothing beside a day's `mean` is closed: two closed evenings say nothing.
+    fn between(first: Slot, there: f64, own: f64, mean: f64) -> Self {
+        let closed = CLOSED_SHARE * mean;
+        if !(closed > 0.0 && closed.is_finite()) {
             return Self::NONE;
         }
-        let ratio = (there + closed) / (own / count + closed);
-        Self { first, ratio: ratio.clamp(1.0 / SEAM_AT_MOST, SEAM_AT_MOST) }
+        let ratio = (there + closed) / (own + closed);
+        Self { first, ratio: ratio.clamp(1.0 / SEAM_AT_MOST, SEAM_AT_MOST), evening: own }
     }
 
-    fn at(self, slot: Slot) -> f64 {
+    /// What is `usual` in the eyes of the later day, as it is said. A batch after midnight comes at its own size: only as much of it
+    /// as the evening has is moved.
+    fn carried(self, slot: Slot, usual: f64) -> f64 {
         let left = 1.0 - slot.since(self.first) as f64 / SEAM_FADES;
-        1.0 + (self.ratio - 1.0) * left.clamp(0.0, 1.0)
+        usual + (self.ratio - 1.0) * left.clamp(0.0, 1.0) * usual.min(self.evening)
     }
 }
 
@@ -329,6 +352,11 @@ struct Scatter {
 }
 
 impl Scatter {
+    /// What is usual in `minute`: what is smooth there, and what it has of its own.
+    fn usual(&mut self, minute: &Minute) -> f64 {
+        (minute.smooth + self.agreed(minute)).max(0.0)
+    }
+
     /// What the days agree that `minute` has of its own, as the edge of a batch has: `m·(1 − t²·σ²/n/m²)₊`, a positive-part
     /// shrinkage (James & Stein, 1961), where σ² is that of its days and of the minutes before it together. Takes in its scatter.
     fn agreed(&mut self, minute: &Minute) -> f64 {
