@@ -1,8 +1,8 @@
 //! The usual demand of each minute: what comparable days had at the same time on the customers' wall clock.
 //!
 //! Which days are comparable, and how far neighbouring minutes speak for each other, is chosen by the error of the last
-//! three weeks. Every number that enters a minute is at least a day older than it, so what past minutes are compared with is
-//! what would have been known then.
+//! three weeks. Two days that are compared with days of different levels are joined at midnight. Every number that enters a minute is
+//! a day older than it, less half an hour at most, so what past minutes are compared with is what would have been known then.
 
 use std::ops::Range;
 
