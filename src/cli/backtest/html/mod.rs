@@ -16,7 +16,7 @@ use super::subject::Subject;
 use super::summary::{Bill, Moment, PolicySummary, Summary, Whole};
 use super::table::{described, grouped, notes};
 use crate::simulate::backtest::{Outcome, Who};
-use crate::time::{LocalClock, Slot, from_epoch_seconds};
+use crate::time::{LocalClock, Slot, Timestamp, from_epoch_seconds};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -192,14 +192,19 @@ fn legend(summary: &Summary) -> Markup {
 
 fn moment(view: &View<'_>, clock: &LocalClock, number: usize, moment: &Moment) -> Markup {
     let id = format!("moment-{number}");
-    let begun = from_epoch_seconds(clock.local_seconds(moment.from));
+    let local = |at: Timestamp| from_epoch_seconds(clock.local_seconds(at));
+    // What is late again soon after is one moment, and its worst may come long after it began.
+    let (begun, ended, worst) = (local(moment.from), local(moment.to), local(moment.worst_at));
     html! {
         article data-number=(number) {
             h3 {
-                (number) ". " (begun.format("%A %-d %B %Y, %H:%M")) " · "
+                (number) ". " (begun.format("%A %-d %B %Y, %H:%M")) " to " (ended.format("%H:%M")) " · "
                 (grouped(moment.late_pod_minutes, 1)) " late pod-minutes"
             }
-            p { "At worst " (moment.needed) " were needed and " (moment.ready) " were ready. " (moment.why) }
+            p {
+                "At worst, at " (worst.format("%H:%M")) ", " (moment.needed) " were needed and "
+                (moment.ready) " were ready. " (moment.why)
+            }
             @if let Some(decision) = moment.decision.as_ref().filter(|decision| !decision.applied.is_empty()) {
                 p.rules { "Rules that changed the number: " (decision.applied.join("; ")) "." }
             }
