@@ -57,7 +57,7 @@ const LEARN_DAYS: i64 = 28;
 const IDLE_SHARE: f64 = 0.01;
 
 /// The leads learned, in minutes from the newest to the one spoken of. What lies between two is said by both.
-const LEADS: [i64; 6] = [1, 2, 4, 6, 9, 14];
+const LEADS: [i64; 7] = [1, 2, 3, 4, 6, 9, 14];
 
 /// How much must be measured: two days to be alike, and one to see how much they are.
 const NEEDED_MINUTES: usize = 3 * 1440;
