@@ -10,6 +10,7 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use criterion::{Criterion, criterion_group, criterion_main};
 use tidetable::calendar::Almanac;
+use tidetable::config::Library;
 use tidetable::decision::{Evidence, Policy, State, decide};
 use tidetable::forecast::{Forecaster, Known, Observation, forecaster};
 use tidetable::guard;
@@ -46,13 +47,17 @@ fn whole() -> Arc<dyn Forecaster> {
     forecaster(&Almanac::none(Tz::America__New_York), &Arc::default())
 }
 
-fn policy() -> Policy {
+/// The same with two pay days, of which one is the day that history ends on.
+fn paid() -> Arc<dyn Forecaster> {
+    let library = Library::shipped();
+    let calendars = ["us-payroll-biweekly-a", "us-payroll-semi-monthly"]
+        .map(|name| Arc::clone(library.calendar(name).expect("a shipped calendar")));
+    forecaster(&Almanac::none(Tz::America__New_York).with_calendars(calendars), &Arc::default())
+}
+
+fn policy(growth: plan::Growth) -> Policy {
     Policy {
-        plan: plan::Options {
-            lead_time: Duration::from_secs(120),
-            quantile: Quantile::P95,
-            growth: plan::Growth::default(),
-        },
+        plan: plan::Options { lead_time: Duration::from_secs(120), quantile: Quantile::P95, growth },
         guard: guard::Options::active(Replicas(3), Replicas(200)),
     }
 }
@@ -72,12 +77,20 @@ fn fit(criterion: &mut Criterion) {
 
 fn tick(criterion: &mut Criterion) {
     let series = history(60, 56);
-    let model = whole().fit(&series, series.end()).expect("enough history");
+    let [model, paid] =
+        [whole(), paid()].map(|whole| whole.fit(&series, series.end()).expect("enough history"));
+    // What serve keeps between fits.
+    let series = series.between(series.end().plus(-3 * 1_440), series.end());
     let now = series.step().start(series.end()) + Duration::from_secs(120);
     let live = Observation { at: now, load: Load::saturating(1_234.0) };
-    let (target, demand, policy) = (Arc::from("payments-api"), Arc::from("tx"), policy());
+    let (target, demand) = (Arc::from("payments-api"), Arc::from("tx"));
     let mut group = criterion.benchmark_group("tick");
-    group.bench_function("decide", |bench| {
+    let four_a_minute = plan::Growth { pods_per_minute: Some(4.0), ..plan::Growth::default() };
+    for (name, model, growth) in [
+        ("decide", &model, plan::Growth::default()),
+        ("decide, four pods a minute", &model, four_a_minute),
+        ("decide on a pay day", &paid, plan::Growth::default()),
+    ] {
         let evidence = [Evidence {
             demand: &demand,
             capacity: LoadPerReplica::try_new(60.0).expect("a capacity"),
@@ -86,8 +99,11 @@ fn tick(criterion: &mut Criterion) {
             live: Some(live),
             model: Some(model.as_ref()),
         }];
-        bench.iter(|| decide(&target, now, black_box(&evidence), &policy, &State::default()))
-    });
+        let policy = policy(growth);
+        group.bench_function(name, |bench| {
+            bench.iter(|| decide(&target, now, black_box(&evidence), &policy, &State::default()))
+        });
+    }
     group.bench_function("forecast of 48 h, 4 quantiles", |bench| {
         let levels = [0.5, 0.9, 0.95, 0.99].map(|level| Quantile::try_new(level).expect("a level"));
         let origin = series.end();

@@ -159,7 +159,8 @@ pub trait Fitted: Send + Sync + std::fmt::Debug {
     }
 
     /// Quantiles of the demand that the pods asked for now will meet first: at the end of a lead-time window that ends at
-    /// `until`, in the unit of the series. `loads` takes one for each entry of `levels`; nothing is allocated.
+    /// `until`, in the unit of the series. `loads` takes one for each entry of `levels`; nothing is allocated where no window of a
+    /// calendar or event is near.
     ///
     /// Finite, at least zero, and never decreasing when `levels` ascend. `None` when the model does not look at minutes, or
     /// the window is longer than it does.

@@ -93,6 +93,23 @@ impl Series {
         }
     }
 
+    /// Changes the measured ones of `slots`. What lies in a block is summed up once, and not for each of them.
+    pub fn change(&mut self, slots: &Range<Slot>, change: impl Fn(Slot, f64) -> Load) {
+        let slots = slots.start.max(self.first())..slots.end.min(self.end());
+        for slot in (slots.start.0..slots.end.0).map(Slot).filter(|slot| self.measured.has(*slot)) {
+            let place = self.place(slot);
+            self.loads[place] = change(slot, self.loads[place]).get();
+        }
+        let mut block = slots.start.plus(-slots.start.0.rem_euclid(BLOCK));
+        while block < slots.end {
+            // A block is summed up when its last slot is there.
+            if block.plus(BLOCK) <= self.end() {
+                self.blocks.set(block, self.block(block));
+            }
+            block = block.plus(BLOCK);
+        }
+    }
+
     /// Masks a slot: it was looked for and not found.
     pub fn mask(&mut self, slot: Slot) {
         self.reach(slot);
@@ -335,6 +352,25 @@ mod tests {
             for slots in [0..999, 55..170, 60..121, 119..180] {
                 assert!((sum(series, slots.clone()) - bare(series, slots)).abs() < 1e-9);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_changed_together_is_what_is_written_slot_by_slot() {
+        let mut series = Series::empty(Step::MINUTE, Slot(50));
+        (50..=200).for_each(|slot| series.put(Slot(slot), Load::saturating((slot % 7) as f64)));
+        series.mask(Slot(75));
+        for slots in [0..90, 61..119, 60..120, 110..999, 70..70] {
+            let slots = Slot(slots.start)..Slot(slots.end);
+            let (mut together, mut one_by_one) = (series.clone(), series.clone());
+            together.change(&slots, |slot, load| Load::saturating(load + slot.0 as f64));
+            for (slot, load) in series.loads(slots.clone()) {
+                one_by_one.put(slot, Load::saturating(load + slot.0 as f64));
+            }
+            assert_eq!(together, one_by_one);
+            let all = Slot(0)..Slot(999);
+            let runs = |series: &Series| -> Vec<Run> { series.runs(all.clone()).collect() };
+            assert_eq!(runs(&together), runs(&one_by_one), "{slots:?}");
         }
     }
 

@@ -8,11 +8,12 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 
 use super::company::{Member, beside, together};
-use super::fitted::{BEFORE, FittedEffects};
+use super::fitted::FittedEffects;
 use super::lift::{Lift, OCCURRENCES, Seen};
 use super::occasion::{Occasion, Sight};
 use super::reach::Standing;
 use super::routine::{Spot, routine};
+use super::standings::BEFORE;
 use super::usual::Usual;
 use crate::calendar::{Outlook, Window};
 use crate::forecast::{Cause, Error, Fitted, Forecaster, HORIZON, Known};
@@ -261,21 +262,24 @@ impl<'a> Lessons<'a> {
     fn standing(&self, index: usize, past: &Past) -> Standing {
         let occasion = &self.occasions[index];
         let lift = &self.lifts[usize::from(occasion.name)];
-        let newest = self.step.start(self.origin).min(occasion.window.until);
-        // All of an occurrence that is over counts alike; of one that is not, the newest counts most.
         let over = self.is_over(occasion);
+        let newest = if over {
+            occasion.window.until.max(occasion.window.full + TimeDelta::hours(1))
+        } else {
+            self.step.start(self.origin).min(occasion.window.until)
+        };
         let full = occasion.full(lift).log;
         let sights = self.own_slots(index, past, Look::Beside).filter_map(|(slot, usual)| {
             let load = self.history.load(slot)?;
             let (from, until) = (self.step.start(slot), self.step.end(slot));
             let expected = occasion.reach(lift, from, until, Some(usual));
             let log = ((load + self.offset) / (usual + self.offset)).ln();
-            let age = if over { TimeDelta::zero() } else { newest - until };
-            Some(Sight { age, log, expected, full })
+            // All of an occurrence that is over counts alike; of one that is not, the newest counts most.
+            let at = if over { newest } else { until };
+            Some(Sight { at, slots: 1.0, log, expected, full })
         });
-        let newest =
-            if over { occasion.window.until.max(occasion.window.full + TimeDelta::hours(1)) } else { newest };
-        occasion.stand(newest, sights)
+        let sights: Vec<Sight> = sights.collect();
+        occasion.stand(newest, &sights)
     }
 
     /// The history before the origin with all that moved it divided out.

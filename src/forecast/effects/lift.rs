@@ -13,6 +13,10 @@
 //! slope of rᵢ on m) and how far their shapes did. Before the first occurrence it is exactly what was declared; what was
 //! neither declared nor seen changes nothing.
 
+use std::ops::Range;
+
+use chrono::TimeDelta;
+
 use super::reach::Reach;
 use crate::calendar::Window;
 use crate::forecast::median::median;
@@ -85,6 +89,17 @@ impl Lift {
     pub(super) fn bin(&self, offset_seconds: i64) -> Option<usize> {
         let bin = offset_seconds.div_euclid(self.bin_seconds) - self.first;
         usize::try_from(bin).ok().filter(|bin| *bin < self.bins.len())
+    }
+
+    /// Where one bin gives way to the next between two instants, for an occurrence at `at`.
+    pub(super) fn borders(
+        &self,
+        at: Timestamp,
+        between: Range<Timestamp>,
+    ) -> impl Iterator<Item = Timestamp> {
+        let width = self.bin_seconds;
+        let bin = |instant: Timestamp| (instant - at).num_seconds().div_euclid(width);
+        (bin(between.start) + 1..=bin(between.end)).map(move |bin| at + TimeDelta::seconds(bin * width))
     }
 
     /// How many bins there are.
@@ -212,8 +227,6 @@ fn pool(squares: &[(f64, f64)]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
     use crate::calendar::{Envelope, Uplift, WindowSource};
 

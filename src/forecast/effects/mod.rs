@@ -18,11 +18,14 @@
 
 mod company;
 mod fitted;
+mod in_force;
 mod learning;
 mod lift;
 mod occasion;
 mod reach;
 mod routine;
+mod spans;
+mod standings;
 mod usual;
 
 use crate::calendar::Almanac;

@@ -47,11 +47,13 @@ pub(super) struct Occasion {
     pub(super) standing: Option<Standing>,
 }
 
-/// A measured slot of a window beside what was to be expected there.
+/// Measured slots of a window beside what was to be expected there.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Sight {
-    /// How long before the newest one.
-    pub(super) age: TimeDelta,
+    /// When the middle one of them ended.
+    pub(super) at: Timestamp,
+    /// How many there are.
+    pub(super) slots: f64,
     /// ln of measured over usual demand.
     pub(super) log: f64,
     /// The lift that was expected.
@@ -92,16 +94,16 @@ impl Occasion {
     ///
     /// Less than expected is believed only once the effect should be there in full: one that is late by some minutes is
     /// not one that has failed.
-    pub(super) fn stand(&self, newest: Timestamp, sights: impl Iterator<Item = Sight>) -> Standing {
+    pub(super) fn stand(&self, newest: Timestamp, sights: &[Sight]) -> Standing {
         let half_life = ((self.window.until - self.window.from) / MEMORY)
             .clamp(TimeDelta::minutes(10), TimeDelta::hours(3))
             .as_seconds_f64();
         let rising = newest < self.window.full + GRACE;
         // Once it should be there in full, how fast it came says nothing any more.
-        let sights = sights.filter(|sight| rising || newest - sight.age >= self.window.full);
+        let sights = sights.iter().filter(|sight| rising || sight.at >= self.window.full);
         let mut sums = [0.0; 5];
-        for Sight { age, log, expected, full } in sights {
-            let weight = 0.5_f64.powf(age.as_seconds_f64() / half_life);
+        for Sight { at, slots, log, expected, full } in sights {
+            let weight = slots * 0.5_f64.powf((newest - *at).as_seconds_f64() / half_life);
             let informed = weight * (0.5 * (expected.up + expected.down)).powi(2);
             let haste = if rising { HASTE * (full - expected.log) } else { 0.0 };
             let noise = weight * (NOISE * NOISE + expected.shape * expected.shape + haste * haste);

@@ -1,0 +1,124 @@
+//! Slots that are looked at as one, where what has settled is held against windows.
+//!
+//! ```text
+//!   window from      full                      fade              until
+//!        ├─────┬─────┼──────┬──────┬──────┬─────┼────┬─────┬─────┤        bins of its lift, cut at its edges
+//!                                                         │││││││││▶ origin      the newest hour, slot by slot
+//! ```
+//!
+//! A pay day lasts a day, and its lift is known by two dozen minutes. Looked at minute by minute, with each of its slots held
+//! against each other window, one tick on a pay day took nine milliseconds.
+
+use std::ops::Range;
+
+use chrono::TimeDelta;
+
+use super::lift::Lift;
+use crate::calendar::Window;
+use crate::time::{Slot, Step, Timestamp, epoch_seconds};
+
+/// The newest slots are looked at one by one: the minutes to come rest on them.
+const ONE_BY_ONE: TimeDelta = TimeDelta::hours(1);
+
+/// Cuts `slots`, of which the last is the newest that has settled, where any of `windows` changes what is expected. Without windows
+/// there is nothing to look at.
+pub(super) fn spans<'a>(
+    step: Step,
+    slots: Range<Slot>,
+    windows: impl Iterator<Item = (&'a Window, &'a Lift)>,
+) -> Vec<Range<Slot>> {
+    let mut windows = windows.peekable();
+    if slots.is_empty() || windows.peek().is_none() {
+        return Vec::new();
+    }
+    let fine = step.slot_of(step.start(slots.end) - ONE_BY_ONE).next().max(slots.start).min(slots.end);
+    let mut cuts: Vec<Slot> = (fine.0..=slots.end.0).map(Slot).collect();
+    cuts.push(slots.start);
+    for (window, lift) in windows {
+        for edge in [window.from, window.full, window.fade, window.until] {
+            // The slot in which it lies, and those beside it.
+            let within = step.last_ended(edge).next();
+            cuts.extend([within.plus(-1), within, within.next()]);
+        }
+        let [begin, end] = [window.from.max(step.start(slots.start)), window.until.min(step.start(fine))];
+        cuts.extend(lift.borders(window.at, begin..end).map(|border| first_in(step, border)));
+    }
+    cuts.retain(|cut| slots.start <= *cut && *cut <= slots.end);
+    cuts.sort_unstable();
+    cuts.dedup();
+    cuts.windows(2).map(|two| two[0]..two[1]).collect()
+}
+
+/// The first slot whose middle lies at `border` or after it.
+fn first_in(step: Step, border: Timestamp) -> Slot {
+    let (twice, doubled) = (2 * epoch_seconds(border) - step.seconds(), 2 * step.seconds());
+    Slot(twice.div_euclid(doubled) + i64::from(twice.rem_euclid(doubled) > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::calendar::{Envelope, WindowSource};
+    use crate::time::epoch_seconds;
+
+    /// A window from six to six with its instant at noon, and two dozen bins of half an hour.
+    fn pay_day() -> (Window, Lift) {
+        let hours = TimeDelta::hours;
+        let envelope = Envelope { lead: hours(6), ramp: hours(2), hold: hours(6), decay: hours(4) };
+        let at = "2026-11-27T12:00:00Z".parse().unwrap();
+        let window = Window::around("pay day".into(), WindowSource::Calendar, at, &envelope);
+        (window, Lift::unseen(1_800, -12, 24))
+    }
+
+    fn cut(step: Step, from: &str, until: &str) -> (Window, Vec<Range<Slot>>) {
+        let (window, lift) = pay_day();
+        let slot = |at: &str| step.last_ended(at.parse().unwrap()).next();
+        let spans = spans(step, slot(from)..slot(until), [(&window, &lift)].into_iter());
+        assert_eq!(spans.first().unwrap().start, slot(from));
+        assert_eq!(spans.last().unwrap().end, slot(until));
+        assert!(spans.windows(2).all(|two| two[0].end == two[1].start), "{spans:?}");
+        (window, spans)
+    }
+
+    #[test]
+    fn the_newest_hour_is_looked_at_slot_by_slot_and_the_rest_by_bins() {
+        for (seconds, of_an_hour) in [(60, 60), (300, 12), (1_800, 2)] {
+            let step = Step::try_new(Duration::from_secs(seconds)).unwrap();
+            let (_, spans) = cut(step, "2026-11-26T12:00:00Z", "2026-11-27T16:00:00Z");
+            let newest = &spans[spans.len() - of_an_hour..];
+            assert!(newest.iter().all(|span| span.end == span.start.next()), "{seconds}: {newest:?}");
+            assert!(spans.len() < of_an_hour + 24 + 13, "{seconds}: {} spans", spans.len());
+        }
+    }
+
+    #[test]
+    fn no_span_lies_in_two_bins_or_on_both_sides_of_an_edge() {
+        let step = Step::MINUTE;
+        let (window, spans) = cut(step, "2026-11-26T12:00:00Z", "2026-11-28T12:00:00Z");
+        let (_, lift) = pay_day();
+        for span in &spans {
+            let bin = |slot: Slot| {
+                let middle = step.start(slot) + TimeDelta::seconds(30);
+                lift.bin((middle - window.at).num_seconds())
+            };
+            let last = span.end.plus(-1);
+            assert_eq!(bin(span.start), bin(last), "{span:?}");
+            for edge in [window.from, window.full, window.fade, window.until] {
+                let before = |slot: Slot| step.start(slot) < edge;
+                assert_eq!(before(span.start), before(last), "{span:?} {edge}");
+            }
+        }
+        // Up to the edge nothing is in force in full: the slot that ends there is looked at by itself.
+        let full = Slot(epoch_seconds(window.full) / 60);
+        assert!(spans.contains(&(full.plus(-1)..full)));
+    }
+
+    #[test]
+    fn without_windows_or_slots_there_is_nothing_to_look_at() {
+        let (window, lift) = pay_day();
+        assert!(spans(Step::MINUTE, Slot(0)..Slot(99), std::iter::empty()).is_empty());
+        assert!(spans(Step::MINUTE, Slot(9)..Slot(9), [(&window, &lift)].into_iter()).is_empty());
+    }
+}
