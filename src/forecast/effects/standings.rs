@@ -51,12 +51,15 @@ impl FittedEffects {
         let (from, until) = (self.step.start(looked_at.start), self.step.end(end));
         let near: Vec<&Occasion> =
             self.occasions.iter().filter(|occasion| occasion.touches(from, until)).collect();
-        let moving = || near.iter().copied().filter(|occasion| !occasion.routine);
         let origin = self.step.start(known.origin);
-        let runs = |occasion: &&Occasion| occasion.standing.is_none() && occasion.window.from < origin;
-        let begun = moving().filter(runs).map(|occasion| self.step.slot_of(occasion.window.from));
+        let runs = |occasion: &&&Occasion| {
+            !occasion.routine && occasion.standing.is_none() && occasion.window.from < origin
+        };
+        let begun = near.iter().filter(runs).map(|occasion| self.step.slot_of(occasion.window.from));
         let oldest = begun.fold(looked_at.start, Slot::min).max(known.settled.first());
-        let windows = moving().map(|occasion| (&occasion.window, self.lift(occasion)));
+        let begins = self.step.start(oldest);
+        let cutting = self.moving().filter(|occasion| occasion.touches(begins, until));
+        let windows = cutting.map(|occasion| (&occasion.window, self.lift(occasion)));
         let settled = spans(self.step, oldest..known.origin, windows);
         let windows = near.iter().map(|occasion| self.stands(occasion, known, &settled)).collect();
         Standings { windows, settled }
@@ -305,6 +308,28 @@ mod tests {
             assert!((one.left - other.left).abs() < 0.01, "{times} after {hours} h: {one:?} {other:?}");
             assert_eq!((one.rising, one.newest), (other.rising, other.newest));
         }
+    }
+
+    #[test]
+    fn a_window_is_told_from_one_that_was_over_before_the_day_that_a_base_looks_at() {
+        let mut effects = effects();
+        let hours = TimeDelta::hours;
+        let sale = &mut effects.occasions[0].window;
+        sale.until += hours(30);
+        let at = sale.from + hours(13) + TimeDelta::minutes(7);
+        let envelope = Envelope { hold: hours(2), ..Envelope::default() };
+        let launch = Window::around("launch".into(), WindowSource::Event, at, &envelope);
+        let launch = Window { uplift: Uplift::try_new(2.0, 3.0, 4.0).ok(), ..launch };
+        let edges = [launch.from, launch.until].map(|edge| STEP.last_ended(edge).next());
+        effects.occasions.push(Occasion { window: launch, name: 1, routine: false, standing: None });
+        effects.lifts.push(Lift::unseen(120, 0, 60));
+        let origin = STEP.slot_of(effects.occasions[0].window.from + hours(48));
+        let settled = measured(&effects, 1.0, origin);
+        let standings = effects.standings(&Known { settled: &settled, origin, live: None }, origin);
+        for edge in edges {
+            assert!(standings.settled.iter().any(|span| span.start == edge), "{edge:?}");
+        }
+        assert_eq!(standings.windows.len(), 1, "the launch itself is not near any more");
     }
 
     #[test]
