@@ -76,22 +76,32 @@ pub enum Unit {
 impl ScaleUpPolicy {
     /// The fewest that must stand a sync before `replicas` do.
     fn before(self, replicas: f64) -> f64 {
-        let periods = SYNC.as_secs_f64() / self.period.as_secs_f64().max(1.0);
         match self.unit {
-            Unit::Pods => replicas - f64::from(self.amount) * periods,
-            Unit::Percent => replicas / (1.0 + f64::from(self.amount) / 100.0).powf(periods),
+            Unit::Pods => replicas - self.pods_a_sync(),
+            Unit::Percent => replicas / self.times_a_sync(),
         }
     }
-}
 
-impl ScaleUpPolicy {
     /// The most that may stand a sync after `replicas` did.
     fn after(self, replicas: f64) -> f64 {
-        let periods = SYNC.as_secs_f64() / self.period.as_secs_f64().max(1.0);
         match self.unit {
-            Unit::Pods => replicas + f64::from(self.amount) * periods,
-            Unit::Percent => replicas * (1.0 + f64::from(self.amount) / 100.0).powf(periods),
+            Unit::Pods => replicas + self.pods_a_sync(),
+            Unit::Percent => replicas * self.times_a_sync(),
         }
+    }
+
+    fn pods_a_sync(self) -> f64 {
+        f64::from(self.amount) * self.periods_a_sync()
+    }
+
+    fn times_a_sync(self) -> f64 {
+        let times = 1.0 + f64::from(self.amount) / 100.0;
+        // A climb asks for each of its hundreds of syncs, and mostly of a period that is one.
+        if self.period == SYNC { times } else { times.powf(self.periods_a_sync()) }
+    }
+
+    fn periods_a_sync(self) -> f64 {
+        SYNC.as_secs_f64() / self.period.as_secs_f64().max(1.0)
     }
 }
 

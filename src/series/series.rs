@@ -94,7 +94,7 @@ impl Series {
     }
 
     /// Changes the measured ones of `slots`. What lies in a block is summed up once, and not for each of them.
-    pub fn change(&mut self, slots: &Range<Slot>, change: impl Fn(Slot, f64) -> Load) {
+    pub fn change(&mut self, slots: &Range<Slot>, mut change: impl FnMut(Slot, f64) -> Load) {
         let slots = slots.start.max(self.first())..slots.end.min(self.end());
         for slot in (slots.start.0..slots.end.0).map(Slot).filter(|slot| self.measured.has(*slot)) {
             let place = self.place(slot);

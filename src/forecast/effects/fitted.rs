@@ -212,7 +212,7 @@ impl FittedEffects {
     /// would make the minutes before it smaller, and in the end the answer.
     fn cleaned(&self, known: &Known<'_>, standings: &Standings<'_>) -> Cleaned {
         let looked_at = self.looked_at(known);
-        let (mut settled, mut parts) = (None, Vec::new());
+        let (mut lifts, mut parts) = (Vec::new(), Vec::new());
         for span in &standings.settled {
             let span = span.start.max(looked_at.start)..span.end;
             if span.is_empty() {
@@ -221,11 +221,20 @@ impl FittedEffects {
             let instants = (self.step.start(span.start), self.step.end(span.end.plus(-1)));
             self.parts(standings, |stands| stands.settled, instants, &mut parts);
             let middle = span.start.plus(span.end.since(span.start) / 2);
-            let Some(lift) = InForce::of(&parts, self.usual.load(middle)) else { continue };
-            let settled: &mut Series =
-                settled.get_or_insert_with(|| known.settled.between(looked_at.start, known.origin));
-            settled.change(&span, |slot, load| lift.divide_out(load, self.usual.load(slot)));
+            lifts.extend(InForce::of(&parts, self.usual.load(middle)).map(|lift| (span, lift)));
         }
+        let settled = lifts.first().zip(lifts.last()).map(|((first, _), (last, _))| {
+            let mut settled = known.settled.between(looked_at.start, known.origin);
+            let mut spans = lifts.iter().peekable();
+            settled.change(&(first.start..last.end), |slot, load| {
+                while spans.next_if(|(span, _)| span.end <= slot).is_some() {}
+                match spans.peek().filter(|(span, _)| span.start <= slot) {
+                    Some((_, lift)) => lift.divide_out(load, self.usual.load(slot)),
+                    None => Load::saturating(load),
+                }
+            });
+            settled
+        });
         let live = known.live.map(|live| {
             let usual = self.usual.load(self.step.slot_of(live.at));
             self.parts(standings, |stands| stands.now, (live.at, live.at), &mut parts);

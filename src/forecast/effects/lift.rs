@@ -102,6 +102,10 @@ impl Lift {
         (bin(between.start) + 1..=bin(between.end)).map(move |bin| at + TimeDelta::seconds(bin * width))
     }
 
+    pub(super) fn bin_seconds(&self) -> i64 {
+        self.bin_seconds
+    }
+
     /// How many bins there are.
     pub(super) fn len(&self) -> usize {
         self.bins.len()

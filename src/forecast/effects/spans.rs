@@ -3,7 +3,7 @@
 //! ```text
 //!   window from      full                      fade              until
 //!        ├─────┬─────┼──────┬──────┬──────┬─────┼────┬─────┬─────┤        bins of its lift, cut at its edges
-//!                                                         │││││││││▶ origin      the newest hour, slot by slot
+//!                                                         ││││││││▶ origin      the newest hour, slot by slot or nearly
 //! ```
 //!
 //! A pay day lasts a day, and its lift is known by two dozen minutes. Looked at minute by minute, with each of its slots held
@@ -17,8 +17,9 @@ use super::lift::Lift;
 use crate::calendar::Window;
 use crate::time::{Slot, Step, Timestamp, epoch_seconds};
 
-/// The newest slots are looked at one by one: the minutes to come rest on them.
-const ONE_BY_ONE: TimeDelta = TimeDelta::hours(1);
+/// The newest slots are looked at more closely, by so many parts of a bin or one by one: the minutes to come rest on them.
+const NEWEST: TimeDelta = TimeDelta::hours(1);
+const PARTS: i64 = 8;
 
 /// Cuts `slots`, of which the last is the newest that has settled, where any of `windows` changes what is expected. Without windows
 /// there is nothing to look at.
@@ -27,20 +28,23 @@ pub(super) fn spans<'a>(
     slots: Range<Slot>,
     windows: impl Iterator<Item = (&'a Window, &'a Lift)>,
 ) -> Vec<Range<Slot>> {
-    let mut windows = windows.peekable();
-    if slots.is_empty() || windows.peek().is_none() {
+    let windows: Vec<_> = windows.collect();
+    let Some(bin) = windows.iter().map(|(_, lift)| lift.bin_seconds()).min() else { return Vec::new() };
+    if slots.is_empty() {
         return Vec::new();
     }
-    let fine = step.slot_of(step.start(slots.end) - ONE_BY_ONE).next().max(slots.start).min(slots.end);
-    let mut cuts: Vec<Slot> = (fine.0..=slots.end.0).map(Slot).collect();
-    cuts.push(slots.start);
+    let newest = step.slot_of(step.start(slots.end) - NEWEST).next().max(slots.start).min(slots.end);
+    let together = (bin / PARTS / step.seconds()).max(1);
+    let mut cuts: Vec<Slot> = (newest.0..slots.end.0).filter(|slot| slot % together == 0).map(Slot).collect();
+    cuts.extend([slots.start, newest, slots.end]);
     for (window, lift) in windows {
         for edge in [window.from, window.full, window.fade, window.until] {
             // The slot in which it lies, and those beside it.
             let within = step.last_ended(edge).next();
             cuts.extend([within.plus(-1), within, within.next()]);
         }
-        let [begin, end] = [window.from.max(step.start(slots.start)), window.until.min(step.start(fine))];
+        let [begin, end] =
+            [window.from.max(step.start(slots.start)), window.until.min(step.start(slots.end))];
         cuts.extend(lift.borders(window.at, begin..end).map(|border| first_in(step, border)));
     }
     cuts.retain(|cut| slots.start <= *cut && *cut <= slots.end);
@@ -83,13 +87,17 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_hour_is_looked_at_slot_by_slot_and_the_rest_by_bins() {
-        for (seconds, of_an_hour) in [(60, 60), (300, 12), (1_800, 2)] {
+    fn the_newest_hour_is_looked_at_by_an_eighth_of_a_bin_and_the_rest_by_bins() {
+        for (seconds, together) in [(15, 15), (60, 3), (300, 1), (1_800, 1)] {
             let step = Step::try_new(Duration::from_secs(seconds)).unwrap();
             let (_, spans) = cut(step, "2026-11-26T12:00:00Z", "2026-11-27T16:00:00Z");
-            let newest = &spans[spans.len() - of_an_hour..];
-            assert!(newest.iter().all(|span| span.end == span.start.next()), "{seconds}: {newest:?}");
-            assert!(spans.len() < of_an_hour + 24 + 13, "{seconds}: {} spans", spans.len());
+            let of_an_hour = 3_600 / step.seconds() / together;
+            let hour = step.last_ended("2026-11-27T15:00:00Z".parse().unwrap()).next();
+            let newest: Vec<_> = spans.iter().filter(|span| span.start >= hour).collect();
+            let most = newest.iter().map(|span| span.end.since(span.start)).max();
+            assert_eq!(most, Some(together), "{seconds}: {newest:?}");
+            let count = i64::try_from(spans.len()).unwrap();
+            assert!(count < of_an_hour + 24 + 13, "{seconds}: {count} spans");
         }
     }
 
