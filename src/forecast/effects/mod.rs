@@ -3,7 +3,8 @@
 //! ```text
 //! almanac ─▶ windows ─┬─ the week holds them ─▶ left alone ([`routine`])
 //!                     └─ it does not ─▶ what would have been usual there ([`usual`]) ─▶ lift by name ([`lift`])
-//! history ÷ lifts ─▶ base ─▶ forecast × lifts ([`fitted`])          overlapping windows: [`company`]
+//! history ÷ lifts ─▶ base ─▶ forecast × lifts ([`fitted`])          overlapping windows: [`company`], [`in_force`]
+//! measured ─▶ by parts of each window ([`spans`]) ─▶ where it stands among those of its name ([`standings`])
 //! ```
 //!
 //! A pay day must not teach the base that every second Friday is busy, and must be there when the next one comes. So each
