@@ -181,13 +181,13 @@ fn ascending(levels: &[Quantile]) -> Vec<Quantile> {
 }
 
 /// What is known with the effects divided out; nothing where there was nothing to divide.
-struct Cleaned {
+pub(super) struct Cleaned {
     settled: Option<Series>,
     live: Option<Observation>,
 }
 
 impl Cleaned {
-    fn as_known<'a>(&'a self, known: &Known<'a>) -> Known<'a> {
+    pub(super) fn as_known<'a>(&'a self, known: &Known<'a>) -> Known<'a> {
         Known { settled: self.settled.as_ref().unwrap_or(known.settled), live: self.live, ..*known }
     }
 }
@@ -210,7 +210,7 @@ impl FittedEffects {
     ///
     /// What has settled is divided by where occurrences stood before the newest point: a larger one that made them larger
     /// would make the minutes before it smaller, and in the end the answer.
-    fn cleaned(&self, known: &Known<'_>, standings: &Standings<'_>) -> Cleaned {
+    pub(super) fn cleaned(&self, known: &Known<'_>, standings: &Standings<'_>) -> Cleaned {
         let looked_at = self.looked_at(known);
         let (mut lifts, mut parts) = (Vec::new(), Vec::new());
         for span in &standings.settled {

@@ -6,8 +6,8 @@
 //!                                                         ││││││││▶ origin      the newest hour, slot by slot or nearly
 //! ```
 //!
-//! A pay day lasts a day, and its lift is known by two dozen minutes. Looked at minute by minute, with each of its slots held
-//! against each other window, one tick on a pay day took nine milliseconds.
+//! A pay day lasts a day, and its lift is known by two dozen minutes: held against it and each other window minute by minute, what
+//! has settled took milliseconds at each tick.
 
 use std::ops::Range;
 
@@ -17,9 +17,14 @@ use super::lift::Lift;
 use crate::calendar::Window;
 use crate::time::{Slot, Step, Timestamp, epoch_seconds};
 
-/// The newest slots are looked at more closely, by so many parts of a bin or one by one: the minutes to come rest on them.
+/// The newest slots are looked at more closely: the minutes to come rest on them.
 const NEWEST: TimeDelta = TimeDelta::hours(1);
-const PARTS: i64 = 8;
+
+/// By so many parts of a bin, or one by one.
+const PARTS_OF_BIN: i64 = 8;
+
+/// What grows or fades is cut into so many parts: of a lift of three within one of them, a tenth at most is not where it was.
+const PARTS_OF_RAMP: i32 = 16;
 
 /// Cuts `slots`, of which the last is the newest that has settled, where any of `windows` changes what is expected. Without windows
 /// there is nothing to look at.
@@ -34,7 +39,7 @@ pub(super) fn spans<'a>(
         return Vec::new();
     }
     let newest = step.slot_of(step.start(slots.end) - NEWEST).next().max(slots.start).min(slots.end);
-    let together = (bin / PARTS / step.seconds()).max(1);
+    let together = (bin / PARTS_OF_BIN / step.seconds()).max(1);
     let mut cuts: Vec<Slot> = (newest.0..slots.end.0).filter(|slot| slot % together == 0).map(Slot).collect();
     cuts.extend([slots.start, newest, slots.end]);
     for (window, lift) in windows {
@@ -42,6 +47,10 @@ pub(super) fn spans<'a>(
             // The slot in which it lies, and those beside it.
             let within = step.last_ended(edge).next();
             cuts.extend([within.plus(-1), within, within.next()]);
+        }
+        for (begin, end) in [(window.from, window.full), (window.fade, window.until)] {
+            let part = (end - begin) / PARTS_OF_RAMP;
+            cuts.extend((1..PARTS_OF_RAMP).map(|nth| first_in(step, begin + part * nth)));
         }
         let [begin, end] =
             [window.from.max(step.start(slots.start)), window.until.min(step.start(slots.end))];
@@ -97,7 +106,7 @@ mod tests {
             let most = newest.iter().map(|span| span.end.since(span.start)).max();
             assert_eq!(most, Some(together), "{seconds}: {newest:?}");
             let count = i64::try_from(spans.len()).unwrap();
-            assert!(count < of_an_hour + 24 + 13, "{seconds}: {count} spans");
+            assert!(count < of_an_hour + 24 + 13 + 32, "{seconds}: {count} spans");
         }
     }
 

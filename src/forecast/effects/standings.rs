@@ -41,38 +41,34 @@ pub(super) struct Stands<'a> {
     pub(super) settled: Standing,
 }
 
-/// Which of the two is asked for.
+/// Whether it is asked for by all that is known or by what has settled.
 pub(super) type Which = fn(&Stands<'_>) -> Standing;
 
 impl FittedEffects {
     /// Every window that touches what a base looks at or what is asked for up to `end`.
     pub(super) fn standings(&self, known: &Known<'_>, end: Slot) -> Standings<'_> {
         let looked_at = self.looked_at(known);
-        let (from, until) = (self.step.start(looked_at.start), self.step.end(end));
-        let near: Vec<&Occasion> =
-            self.occasions.iter().filter(|occasion| occasion.touches(from, until)).collect();
-        let origin = self.step.start(known.origin);
-        let runs = |occasion: &&&Occasion| {
-            !occasion.routine && occasion.standing.is_none() && occasion.window.from < origin
-        };
-        let begun = near.iter().filter(runs).map(|occasion| self.step.slot_of(occasion.window.from));
-        let oldest = begun.fold(looked_at.start, Slot::min).max(known.settled.first());
-        let begins = self.step.start(oldest);
-        let cutting = self.moving().filter(|occasion| occasion.touches(begins, until));
+        let [from, origin] = [looked_at.start, known.origin].map(|slot| self.step.start(slot));
+        let until = self.step.end(end);
+        let near = self.occasions.iter().filter(|occasion| occasion.touches(from, until));
+        let near: Vec<&Occasion> = near.collect();
+        // What lies ahead cuts nothing: what is said of the past must not depend on how far ahead somebody asks.
+        let cutting = near.iter().filter(|occasion| !occasion.routine && occasion.touches(from, origin));
         let windows = cutting.map(|occasion| (&occasion.window, self.lift(occasion)));
-        let settled = spans(self.step, oldest..known.origin, windows);
+        let settled = spans(self.step, looked_at, windows);
         let windows = near.iter().map(|occasion| self.stands(occasion, known, &settled)).collect();
         Standings { windows, settled }
     }
 
-    /// What a base looks at of what has settled: a day before the newest measurement, and some more.
+    /// What a base looks at of what has settled: [`REACH_SECONDS`] before the newest measurement, and an hour by which that may be
+    /// older than the newest one that counts. Of a window that runs for longer, what came before weighs next to nothing.
     pub(super) fn looked_at(&self, known: &Known<'_>) -> Range<Slot> {
         let back = |seconds: i64| (seconds + self.step.seconds() - 1) / self.step.seconds();
         let horizon = self.step.slots_in(HORIZON);
         let slots = (known.origin.0 - horizon..known.origin.0).rev().map(Slot);
         let newest = slots.into_iter().find(|slot| known.settled.load(*slot).is_some());
         let end = newest.map_or(known.origin, Slot::next);
-        end.plus(-back(REACH_SECONDS + BEFORE.num_seconds())).max(known.settled.first())..known.origin
+        end.plus(-back(REACH_SECONDS + 3_600)).max(known.settled.first())..known.origin
     }
 
     /// The windows that the week does not hold by itself.
@@ -96,9 +92,11 @@ impl FittedEffects {
             return Stands { occasion, full, now: Standing::UNSEEN, settled: Standing::UNSEEN };
         }
         let sighting = self.sighting(occasion, known, full);
-        let first = settled.partition_point(|span| self.step.end(span.end.plus(-1)) <= occasion.window.from);
-        let mut sights = Vec::with_capacity(settled.len() - first + 1);
-        settled[first..].iter().for_each(|span| sighting.look(known.settled, span, &mut sights));
+        let first = settled.partition_point(|span| self.step.start(span.end) <= occasion.window.from);
+        let end = settled.partition_point(|span| self.step.start(span.start) < occasion.window.until);
+        let touched = settled[first..end.max(first)].iter();
+        let mut sights: Vec<Sight> =
+            touched.filter_map(|span| sighting.of_settled(known.settled, span)).collect();
         let by_settled =
             if occasion.window.from < origin { occasion.stand(origin, &sights) } else { Standing::UNSEEN };
         sights.extend(known.live.and_then(|live| sighting.of_live(live)));
@@ -106,10 +104,11 @@ impl FittedEffects {
     }
 
     fn sighting<'a>(&'a self, occasion: &'a Occasion, known: &Known<'_>, full: Reach) -> Sighting<'a> {
-        let window = &occasion.window;
-        let rivals = self
-            .moving()
-            .filter(|other| !std::ptr::eq(*other, occasion) && other.touches(window.from, window.until));
+        // A slot that lies in the window only in part may hold another one before or after it.
+        let slot = self.step.duration();
+        let [from, until] = [occasion.window.from - slot, occasion.window.until + slot];
+        let rivals =
+            self.moving().filter(|other| !std::ptr::eq(*other, occasion) && other.touches(from, until));
         Sighting {
             effects: self,
             occasion,
@@ -121,10 +120,10 @@ impl FittedEffects {
 
     /// How much busier than usual the time before a window was, where nothing else moved it.
     fn level(&self, occasion: &Occasion, settled: &Series, origin: Slot) -> f64 {
-        let before = occasion.window.from - BEFORE..occasion.window.from;
-        let others: Vec<&Occasion> =
-            self.moving().filter(|other| other.touches(before.start, before.end)).collect();
-        let (first, end) = (self.step.slot_of(before.start), self.step.slot_of(before.end));
+        let (first, end) =
+            (self.step.slot_of(occasion.window.from - BEFORE), self.step.slot_of(occasion.window.from));
+        let [from, until] = [first, end].map(|slot| self.step.start(slot));
+        let others: Vec<&Occasion> = self.moving().filter(|other| other.touches(from, until)).collect();
         let (mut load, mut usual) = (self.offset, self.offset);
         for slot in (first.0..end.0.min(origin.0)).map(Slot) {
             let (from, until) = (self.step.start(slot), self.step.end(slot));
@@ -174,35 +173,39 @@ struct Sighting<'a> {
 }
 
 impl Sighting<'_> {
-    /// Adds what a span that has settled says; where it has a hole, what each of its slots says.
-    fn look(&self, settled: &Series, span: &Range<Slot>, sights: &mut Vec<Sight>) {
-        let step = self.effects.step;
-        let mut one = |slots: Range<Slot>| {
-            let loads = mean_of_all(settled, &slots).zip(mean_of_all(&self.effects.usual, &slots));
-            let (from, until) = (step.start(slots.start), step.end(slots.end.plus(-1)));
-            let sight = loads.and_then(|(load, usual)| self.sight(from, until, load, usual));
-            // The middle one of them ended half of the others later than the first.
-            let at = step.end(slots.start) + (until - step.end(slots.start)) / 2;
-            let count = slots.end.since(slots.start) as f64;
-            sights.extend(sight.map(|sight| Sight { at, slots: count, ..sight }));
-            loads.is_some()
-        };
-        if !one(span.clone()) && span.end > span.start.next() {
-            (span.start.0..span.end.0).map(Slot).for_each(|slot| {
-                one(slot..slot.next());
-            });
+    /// What a span that has settled says, by the slots of it that are known.
+    fn of_settled(&self, settled: &Series, span: &Range<Slot>) -> Option<Sight> {
+        let (mut load, mut usual, mut slots) = (0.0, 0.0, 0.0);
+        for (slot, measured) in settled.loads(span.clone()) {
+            if let Some(expected) = self.effects.usual.load(slot) {
+                (load, usual, slots) = (load + measured, usual + expected, slots + 1.0);
+            }
         }
+        if slots < 1.0 {
+            return None;
+        }
+        let step = self.effects.step;
+        let (from, until) = (step.start(span.start), step.start(span.end));
+        // A slot is known when it ends, and the span's slots end half of its length less one slot before it does, in the mean.
+        let at = until - (until - step.end(span.start)) / 2;
+        Some(Sight { slots, ..self.sight((from, until), at, load / slots, usual / slots)? })
     }
 
     /// What is said by the newest measurement.
     fn of_live(&self, live: Observation) -> Option<Sight> {
         let usual = self.effects.usual.load(self.effects.step.slot_of(live.at))?;
-        self.sight(live.at, live.at, live.load.get(), usual)
+        self.sight((live.at, live.at), live.at, live.load.get(), usual)
     }
 
-    /// What is said by a slot between two instants, or at one, in which `load` was measured; `None` where it does not touch the
-    /// window, or the window cannot be told from others.
-    fn sight(&self, from: Timestamp, until: Timestamp, load: f64, usual: f64) -> Option<Sight> {
+    /// What is said between two instants, or at one, known `at` an instant, in which `load` was measured; `None` where that does
+    /// not touch the window, or the window cannot be told from others.
+    fn sight(
+        &self,
+        (from, until): (Timestamp, Timestamp),
+        at: Timestamp,
+        load: f64,
+        usual: f64,
+    ) -> Option<Sight> {
         let Self { effects, occasion, .. } = *self;
         let touches = |occasion: &Occasion| occasion.touches(from, until.max(from + INSTANT));
         if !touches(occasion) {
@@ -212,19 +215,12 @@ impl Sighting<'_> {
         let own = reach(occasion);
         let rivals = self.rivals.iter().filter(|rival| rival.touches(from, until));
         let others = beside((occasion.name, own.log), rivals.map(|rival| (rival.name, reach(rival).log)))?;
-        let faded = 0.5_f64.powf((until - occasion.window.from).as_seconds_f64() / LEVEL_HALF_LIFE_SECONDS);
+        let faded = 0.5_f64.powf((at - occasion.window.from).as_seconds_f64() / LEVEL_HALF_LIFE_SECONDS);
         let usual = usual * others.exp() * self.level.powf(faded);
         let expected = occasion.peak(from, until, usual).unwrap_or(own);
         let log = ((load + effects.offset) / (usual + effects.offset)).ln();
-        Some(Sight { at: until, slots: 1.0, log, expected, full: self.full })
+        Some(Sight { at, slots: 1.0, log, expected, full: self.full })
     }
-}
-
-/// The mean of `slots` where all of them are known.
-fn mean_of_all(series: &Series, slots: &Range<Slot>) -> Option<f64> {
-    let (sum, count) =
-        series.loads(slots.clone()).fold((0.0, 0), |(sum, count), (_, load)| (sum + load, count + 1));
-    (count > 0 && count == slots.end.since(slots.start)).then(|| sum / count as f64)
 }
 
 #[cfg(test)]
@@ -261,8 +257,16 @@ mod tests {
         100.0 - 40.0 * (slot.0 as f64 / 1_440.0 * std::f64::consts::TAU).cos()
     }
 
-    fn effects() -> FittedEffects {
-        let window = pay_day();
+    /// It is there in half an hour, and lasts.
+    fn sale() -> Window {
+        let minutes = TimeDelta::minutes;
+        let envelope = Envelope { ramp: minutes(30), hold: minutes(1_200), ..Envelope::default() };
+        let at = "2026-11-27T00:00:00Z".parse().unwrap();
+        let window = Window::around("sale".into(), WindowSource::Event, at, &envelope);
+        Window { uplift: Uplift::try_new(2.0, 3.0, 4.0).ok(), ..window }
+    }
+
+    fn effects(window: Window) -> FittedEffects {
         let slots = STEP.slot_of(window.from - BEFORE).0..STEP.slot_of(window.until).0;
         let mut before = Series::empty(STEP, Slot(slots.start));
         slots.map(Slot).for_each(|slot| before.put(slot, Load::saturating(usual(slot))));
@@ -293,12 +297,20 @@ mod tests {
 
     #[test]
     fn looked_at_by_spans_a_window_stands_where_it_stands_looked_at_slot_by_slot() {
-        let effects = effects();
-        let occasion = &effects.occasions[0];
-        for (times, hours) in [(1.4, 4), (1.4, 9), (0.6, 10), (1.2, 14), (2.0, 20)] {
+        for (window, times, hours) in [
+            (pay_day(), 1.4, 4),
+            (pay_day(), 1.4, 9),
+            (pay_day(), 0.6, 10),
+            (pay_day(), 1.2, 14),
+            (pay_day(), 2.0, 20),
+            (sale(), 1.2, 1),
+            (sale(), 0.8, 6),
+        ] {
+            let effects = effects(window);
+            let occasion = &effects.occasions[0];
             let origin = STEP.slot_of(occasion.window.from + TimeDelta::hours(hours)).next();
             let mut settled = measured(&effects, times, origin);
-            settled.mask(origin.plus(-100));
+            [30, 100, 101, 117].map(|back| settled.mask(origin.plus(-back)));
             let known = Known { settled: &settled, origin, live: None };
             let [by_spans] = effects.standings(&known, origin).windows[..] else { panic!("one window") };
             let each: Vec<_> = (settled.first().0..origin.0).map(|slot| Slot(slot)..Slot(slot + 1)).collect();
@@ -311,44 +323,70 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_told_from_one_that_was_over_before_the_day_that_a_base_looks_at() {
-        let mut effects = effects();
-        let hours = TimeDelta::hours;
-        let sale = &mut effects.occasions[0].window;
-        sale.until += hours(30);
-        let at = sale.from + hours(13) + TimeDelta::minutes(7);
-        let envelope = Envelope { hold: hours(2), ..Envelope::default() };
+    fn how_far_ahead_somebody_asks_does_not_change_where_a_window_stands() {
+        let mut effects = effects(pay_day());
+        let origin = STEP.slot_of(effects.occasions[0].window.from + TimeDelta::hours(10));
+        let envelope = Envelope { hold: TimeDelta::hours(2), ..Envelope::default() };
+        let at = STEP.start(origin) + TimeDelta::hours(5);
         let launch = Window::around("launch".into(), WindowSource::Event, at, &envelope);
-        let launch = Window { uplift: Uplift::try_new(2.0, 3.0, 4.0).ok(), ..launch };
-        let edges = [launch.from, launch.until].map(|edge| STEP.last_ended(edge).next());
         effects.occasions.push(Occasion { window: launch, name: 1, routine: false, standing: None });
         effects.lifts.push(Lift::unseen(120, 0, 60));
-        let origin = STEP.slot_of(effects.occasions[0].window.from + hours(48));
-        let settled = measured(&effects, 1.0, origin);
-        let standings = effects.standings(&Known { settled: &settled, origin, live: None }, origin);
-        for edge in edges {
-            assert!(standings.settled.iter().any(|span| span.start == edge), "{edge:?}");
+        let settled = measured(&effects, 1.4, origin);
+        let known = Known { settled: &settled, origin, live: None };
+        let [near, far] = [origin, origin.plus(600)].map(|end| effects.standings(&known, end));
+        assert_eq!((near.windows.len(), far.windows.len()), (1, 2));
+        assert_eq!(near.settled, far.settled);
+        assert_eq!(near.windows[0].now, far.windows[0].now);
+    }
+
+    #[test]
+    fn a_window_that_fills_the_slot_before_the_hour_before_is_not_taken_for_the_level() {
+        let mut effects = effects(sale());
+        let from = effects.occasions[0].window.from;
+        let at = from - BEFORE - TimeDelta::minutes(30);
+        let envelope = Envelope { hold: TimeDelta::minutes(30), ..Envelope::default() };
+        let launch = Window::around("launch".into(), WindowSource::Event, at, &envelope);
+        effects.occasions.push(Occasion { window: launch, name: 1, routine: false, standing: None });
+        let origin = STEP.slot_of(from + TimeDelta::hours(1));
+        let mut settled = Series::empty(STEP, effects.usual.first());
+        for (slot, usual) in effects.usual.loads(settled.first()..origin) {
+            let launched = STEP.start(slot) < from - BEFORE;
+            settled.put(slot, Load::saturating(if launched { 99.0 * usual } else { usual }));
         }
-        assert_eq!(standings.windows.len(), 1, "the launch itself is not near any more");
+        assert!((effects.level(&effects.occasions[0], &settled, origin) - 1.0).abs() < 1e-9);
     }
 
     #[test]
     fn what_a_base_does_not_look_at_is_left_alone() {
-        let effects = effects();
-        let from = effects.occasions[0].window.from;
-        let origin = STEP.slot_of(from + TimeDelta::hours(20));
-        let settled = measured(&effects, 1.0, origin);
+        let effects = effects(pay_day());
+        let origin = STEP.slot_of(effects.occasions[0].window.from + TimeDelta::hours(20));
         // From a hole the day before it is looked at.
         for hole in [0, 300] {
-            let mut settled = settled.clone();
-            settled.mask_all(&(origin.plus(-hole)..origin));
-            let known = Known { settled: &settled, origin, live: None };
-            let looked_at = effects.looked_at(&known);
-            assert_eq!((looked_at.start, looked_at.end), (settled.first(), origin));
+            let mut long = Series::empty(STEP, origin.plus(-9_000));
+            (origin.0 - 9_000..origin.0).for_each(|slot| long.put(Slot(slot), Load::saturating(1.0)));
+            long.mask_all(&(origin.plus(-hole)..origin));
+            let known = Known { settled: &long, origin, live: None };
+            assert_eq!(effects.looked_at(&known), origin.plus(-hole - 26 * 60)..origin);
         }
-        let mut long = Series::empty(STEP, origin.plus(-9_000));
-        (origin.0 - 9_000..origin.0).for_each(|slot| long.put(Slot(slot), Load::saturating(1.0)));
-        let known = Known { settled: &long, origin, live: None };
-        assert_eq!(effects.looked_at(&known).start, origin.plus(-26 * 60));
+    }
+
+    #[test]
+    fn what_is_divided_out_of_a_ramp_is_nearly_the_lift_of_each_slot() {
+        for window in [pay_day(), sale()] {
+            let mut effects = effects(window);
+            effects.occasions[0].standing = Some(Standing { left: 0.0, ..Standing::UNSEEN });
+            let occasion = &effects.occasions[0];
+            let origin = STEP.slot_of(occasion.window.from + TimeDelta::hours(19));
+            let settled = measured(&effects, 1.0, origin);
+            let known = Known { settled: &settled, origin, live: None };
+            let cleaned = effects.cleaned(&known, &effects.standings(&known, origin));
+            let cleaned = cleaned.as_known(&known).settled;
+            for (slot, load) in settled.loads(settled.first()..origin) {
+                let lift = effects.lift(occasion);
+                let log = lift.reach(&occasion.window, STEP.start(slot), STEP.end(slot)).log;
+                let times = load / cleaned.load(slot).unwrap();
+                assert!((times / log.exp() - 1.0).abs() < 0.08, "{slot:?}: {times} for {}", log.exp());
+            }
+        }
     }
 }
