@@ -310,7 +310,9 @@ mod tests {
             let occasion = &effects.occasions[0];
             let origin = STEP.slot_of(occasion.window.from + TimeDelta::hours(hours)).next();
             let mut settled = measured(&effects, times, origin);
-            [30, 100, 101, 117].map(|back| settled.mask(origin.plus(-back)));
+            for back in [30, 100, 101, 117] {
+                settled.mask(origin.plus(-back));
+            }
             let known = Known { settled: &settled, origin, live: None };
             let [by_spans] = effects.standings(&known, origin).windows[..] else { panic!("one window") };
             let each: Vec<_> = (settled.first().0..origin.0).map(|slot| Slot(slot)..Slot(slot + 1)).collect();
