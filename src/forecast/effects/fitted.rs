@@ -211,20 +211,15 @@ impl FittedEffects {
     /// What has settled is divided by where occurrences stood before the newest point: a larger one that made them larger
     /// would make the minutes before it smaller, and in the end the answer.
     pub(super) fn cleaned(&self, known: &Known<'_>, standings: &Standings<'_>) -> Cleaned {
-        let looked_at = self.looked_at(known);
         let (mut lifts, mut parts) = (Vec::new(), Vec::new());
         for span in &standings.settled {
-            let span = span.start.max(looked_at.start)..span.end;
-            if span.is_empty() {
-                continue;
-            }
             let instants = (self.step.start(span.start), self.step.end(span.end.plus(-1)));
             self.parts(standings, |stands| stands.settled, instants, &mut parts);
             let middle = span.start.plus(span.end.since(span.start) / 2);
             lifts.extend(InForce::of(&parts, self.usual.load(middle)).map(|lift| (span, lift)));
         }
         let settled = lifts.first().zip(lifts.last()).map(|((first, _), (last, _))| {
-            let mut settled = known.settled.between(looked_at.start, known.origin);
+            let mut settled = known.settled.between(standings.settled[0].start, known.origin);
             let mut spans = lifts.iter().peekable();
             settled.change(&(first.start..last.end), |slot, load| {
                 while spans.next_if(|(span, _)| span.end <= slot).is_some() {}

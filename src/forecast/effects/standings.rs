@@ -62,7 +62,7 @@ impl FittedEffects {
 
     /// What a base looks at of what has settled: [`REACH_SECONDS`] before the newest measurement, and an hour by which that may be
     /// older than the newest one that counts. Of a window that runs for longer, what came before weighs next to nothing.
-    pub(super) fn looked_at(&self, known: &Known<'_>) -> Range<Slot> {
+    fn looked_at(&self, known: &Known<'_>) -> Range<Slot> {
         let back = |seconds: i64| (seconds + self.step.seconds() - 1) / self.step.seconds();
         let horizon = self.step.slots_in(HORIZON);
         let slots = (known.origin.0 - horizon..known.origin.0).rev().map(Slot);
@@ -76,6 +76,7 @@ impl FittedEffects {
         self.occasions.iter().filter(|occasion| !occasion.routine)
     }
 
+    /// Where a window stands by what was measured of it, `settled` being the spans that are looked at.
     fn stands<'a>(
         &'a self,
         occasion: &'a Occasion,
@@ -207,8 +208,7 @@ impl Sighting<'_> {
         usual: f64,
     ) -> Option<Sight> {
         let Self { effects, occasion, .. } = *self;
-        let touches = |occasion: &Occasion| occasion.touches(from, until.max(from + INSTANT));
-        if !touches(occasion) {
+        if !occasion.touches(from, until.max(from + INSTANT)) {
             return None;
         }
         let reach = |occasion: &Occasion| effects.lift(occasion).reach(&occasion.window, from, until);
