@@ -18,6 +18,7 @@ mod blend;
 mod busy;
 mod moment;
 mod past;
+mod regimes;
 mod sorted;
 mod spread;
 mod sums;

@@ -51,6 +51,13 @@ pub(super) struct Steepness {
     pub(super) seen: f64,
 }
 
+impl Steepness {
+    /// The larger of both.
+    pub(super) fn larger(self) -> f64 {
+        self.usual.max(self.seen)
+    }
+}
+
 impl Moment {
     /// How large this hour is beside the usual one; held towards the day where the half hour is empty.
     fn size(&self) -> f64 {

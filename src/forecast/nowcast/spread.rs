@@ -7,17 +7,12 @@
 
 use super::busy::{BUSYNESS, Busy};
 use super::moment::Steepness;
+use super::regimes::{REGIMES, Regimes, STEEPEST};
 use super::sorted::{LEVELS, Pools, Scores, Sorted};
 
 /// Each factor of ten in rareness beyond the last level adds this share of what the last level adds: too few scores are
 /// that rare for a quantile of their own.
 const TAIL_PER_DECADE: f64 = 1.0 / 3.0;
-
-/// Regimes: level, rising, and steep; where each begins.
-const REGIMES: usize = 3;
-const RISING: f64 = 0.10;
-const STEEP: f64 = 0.50;
-const STEEPEST: usize = REGIMES - 1;
 
 /// Pools at a lead.
 const POOLS: usize = REGIMES * BUSYNESS;
@@ -46,14 +41,17 @@ pub(super) struct Miss {
 #[derive(Debug, Clone)]
 pub(super) struct Spread {
     busy: Busy,
+    regimes: Regimes,
     scores: [[Scores; BUSYNESS]; REGIMES],
 }
 
 impl Spread {
-    /// The spread of past misses, pooled by how `busy` their minutes were.
-    pub(super) fn of(misses: impl Iterator<Item = Miss>, busy: Busy) -> Self {
+    /// The spread of past misses, pooled by how `busy` and how steep their minutes were.
+    pub(super) fn of(misses: impl Iterator<Item = Miss> + Clone, busy: Busy) -> Self {
+        let busy_ones = misses.clone().filter(|miss| miss.point >= busy.idle_below);
+        let regimes = Regimes::of(busy_ones.map(|miss| miss.steepness));
         let pooled = misses.enumerate().map(|(nth, miss)| {
-            let regime = regime(miss.steepness.usual.max(miss.steepness.seen));
+            let regime = regimes.regime(miss.steepness);
             let score = (miss.load - miss.point) / (miss.point + busy.idle_below);
             (regime * BUSYNESS + busy.pool(miss.point, nth), score, miss.weight)
         });
@@ -87,7 +85,7 @@ impl Spread {
                 }
             })
         });
-        Self { busy, scores: rising(scores, counts) }
+        Self { busy, regimes, scores: rising(scores, counts) }
     }
 
     /// The load that is not exceeded with probability `level` when the point is `point`.
@@ -95,7 +93,7 @@ impl Spread {
     /// A larger newest value never gives a smaller load: a steeper regime says no less than a calmer one, and [`Busy::reach`] sees to
     /// the rest.
     pub(super) fn reach(&self, point: f64, steepness: Steepness, level: f64) -> f64 {
-        let pools = &self.scores[regime(steepness.usual.max(steepness.seen))];
+        let pools = &self.scores[self.regimes.regime(steepness)];
         let place = Place::of(level);
         self.busy.reach(point, pools.each_ref().map(|scores| place.read(scores))).max(0.0)
     }
@@ -187,10 +185,6 @@ impl Place {
             }
         }
     }
-}
-
-fn regime(steepness: f64) -> usize {
-    usize::from(steepness >= RISING) + usize::from(steepness >= STEEP)
 }
 
 #[cfg(test)]
