@@ -3,7 +3,7 @@
 //! The newest measurement scatters, the law follows it up at once, and an HPA gives each peak of the scatter back five
 //! minutes later: on a flat load that moved pods up to forty times an hour, for nothing. So while the middle of the forecast
 //! stands still, what was asked for in that time stays. Nothing that rises waits for this rule, and a forecast that begins to
-//! move ends it at once.
+//! move ends it within minutes.
 //!
 //! The law has its price here: a count that a flat load exceeds at most once an hour is one that it stays below for 98 of a
 //! hundred minutes, so no rule that keeps the law and moves so seldom is cheaper than the most of about an hour.
@@ -22,7 +22,16 @@ pub(crate) const LOOKS_BACK: Duration = Duration::from_secs(7200);
 /// replica-hours more at most, and 1.3 if any moment of standing still counted.
 const STANDS_FOR: Duration = Duration::from_secs(1800);
 
-/// Still is a middle within this share of the present one. Where nothing but scatter is to be learned, the middle rests on the
+/// A middle is the mean of so long. Each one alone follows the newest minutes a little, and on a load that scatters by a tenth
+/// moved by more than [`STILL`] now and then: replicas of a flat load changed up to three times an hour for it. Twice as long as
+/// this held what was asked for beyond the end of a plateau, and cost bank calls 0.8 per cent of their hours.
+const PIECE: Duration = Duration::from_secs(300);
+
+/// So many of them are looked at.
+#[expect(clippy::cast_possible_truncation, reason = "two dozen")]
+const PIECES: u32 = (LOOKS_BACK.as_secs() / PIECE.as_secs()) as u32;
+
+/// Still is a middle within this share of the newest one. Where nothing but scatter is to be learned, the middle rests on the
 /// mean of days and moves by less.
 const STILL: f64 = 0.02;
 
@@ -68,14 +77,25 @@ impl Memory {
         let farthest = Replicas::whole(middle + SCATTERS * (unlikely - middle).max(0.0));
         let mut next = self.without_the_old(now);
         next.asked.push_back(Asked { at: now, replicas, middle });
-        let still = |asked: &&Asked| (asked.middle - middle).abs() <= STILL * middle;
-        let stood = next.asked.iter().rev().take_while(still);
-        let (since, most) = stood.fold((now, Replicas(0)), |(_, most), asked| {
-            let scattered = Some(asked.replicas).filter(|replicas| *replicas <= farthest);
-            (asked.at, most.max(scattered.unwrap_or_default()))
-        });
+        let newest = mean_middle(next.piece(now)).unwrap_or(middle);
+        let (mut since, mut most) = (now, Replicas(0));
+        for pieces_back in 0..PIECES {
+            let piece = next.piece(now - PIECE * pieces_back);
+            let Some(mean) = mean_middle(piece.clone()) else { continue };
+            if (mean - newest).abs() > STILL * newest {
+                break;
+            }
+            since = piece.clone().next().map_or(since, |oldest| oldest.at);
+            most = piece.map(|asked| asked.replicas).filter(|asked| *asked <= farthest).fold(most, Ord::max);
+        }
         let span = (now - since).to_std().unwrap_or_default();
         ((span >= STANDS_FOR).then_some(Still { span, most }), next)
+    }
+
+    /// What was asked for in the piece that ends at `end`, the oldest first.
+    fn piece(&self, end: Timestamp) -> impl Iterator<Item = &Asked> + Clone {
+        let until = |at: Timestamp| self.asked.partition_point(|asked| asked.at <= at);
+        self.asked.range(until(end - PIECE)..until(end))
     }
 
     /// The same at `now`, when there is nothing to take in.
@@ -89,6 +109,12 @@ impl Memory {
         asked.extend(self.asked.range(from..until).copied());
         Self { asked }
     }
+}
+
+/// The mean of their middles; `None` of nothing.
+fn mean_middle<'a>(piece: impl Iterator<Item = &'a Asked>) -> Option<f64> {
+    let (sum, count) = piece.fold((0.0, 0_u32), |(sum, count), asked| (sum + asked.middle, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
 }
 
 #[cfg(test)]
@@ -122,8 +148,18 @@ mod tests {
         check(&[(1, (45, 40.0)), (30, (42, 40.0))], Some(45));
         // It fell a quarter of an hour ago.
         check(&[(60, (45, 42.0)), (15, (42, 40.0))], None);
-        // A jump for one moment, which is over: what was asked for before it does not come back.
-        check(&[(60, (45, 40.0)), (1, (60, 55.0)), (31, (42, 40.0))], Some(42));
+        // A jump for one moment, which is over: what was asked for before it does not come back, and its five minutes do not count.
+        check(&[(60, (45, 40.0)), (1, (60, 55.0)), (31, (42, 40.0))], None);
+        check(&[(60, (45, 40.0)), (1, (60, 55.0)), (35, (42, 40.0))], Some(42));
+    }
+
+    #[test]
+    fn a_middle_that_follows_the_scatter_a_little_stands_still() {
+        let mut minutes = [(1, (42, 40.0)), (1, (43, 41.2)), (1, (42, 40.3))].repeat(15);
+        check(&minutes, Some(43));
+        // It goes on a tenth higher: in the sixth minute what stays is over.
+        minutes.extend([(1, (46, 44.0)), (1, (47, 45.2)), (1, (46, 44.3))].repeat(2));
+        check(&minutes, None);
     }
 
     #[test]
