@@ -122,7 +122,7 @@ impl Flat {
     }
 }
 
-/// Noise from minute to minute, each with the seed of its scatter, and replicas for the mean. By the fifth seed much is believed of
+/// Noise from minute to minute, each with the seed of its scatter, and replicas for the mean. By seed 5 much is believed of
 /// the newest minutes, so that the forecast moves with them: 3.3 changes an hour while every move of it ended the calm.
 const NOISES: [(f64, u64); 6] = [(0.01, 11), (0.03, 11), (0.06, 11), (0.06, 5), (0.1, 11), (0.1, 5)];
 const REPLICAS: [f64; 4] = [7.3, 20.5, 40.2, 200.0];

@@ -16,22 +16,21 @@ use crate::units::Replicas;
 
 /// How far back is looked. The largest of so many minutes of mere scatter changes twice in as much time, once up and once
 /// down; what moves within the minutes comes on top.
-pub(crate) const LOOKS_BACK: Duration = Duration::from_secs(7200);
+const LOOKS_BACK: Duration = Duration::from_secs(7200);
+
+/// What is remembered: the mean of the oldest moment that is looked at needs the middles before it.
+pub(crate) const REMEMBERS: Duration = LOOKS_BACK.saturating_add(SMOOTHED_OVER);
 
 /// The middle must have stood still for this long. On recorded traffic it hardly ever does: bank calls cost 0.1 per cent of
 /// replica-hours more at most, and 1.3 if any moment of standing still counted.
 const STANDS_FOR: Duration = Duration::from_secs(1800);
 
-/// A middle is the mean of so long. Each one alone follows the newest minutes a little, and on a load that scatters by a tenth
-/// moved by more than [`STILL`] now and then: replicas of a flat load changed up to three times an hour for it. Twice as long as
-/// this held what was asked for beyond the end of a plateau, and cost bank calls 0.8 per cent of their hours.
-const PIECE: Duration = Duration::from_secs(300);
+/// What is compared is the mean of the middles of so long. Each one alone follows the newest minutes a little, and on a load that
+/// scatters by a tenth moved by more than [`STILL`] now and then: replicas of a flat load changed up to three times an hour for it.
+/// Twice as long held what was asked for beyond the end of a plateau, and cost bank calls 0.8 per cent of their hours.
+const SMOOTHED_OVER: Duration = Duration::from_secs(300);
 
-/// So many of them are looked at.
-#[expect(clippy::cast_possible_truncation, reason = "two dozen")]
-const PIECES: u32 = (LOOKS_BACK.as_secs() / PIECE.as_secs()) as u32;
-
-/// Still is a middle within this share of the newest one. Where nothing but scatter is to be learned, the middle rests on the
+/// Still is a mean within this share of the newest one. Where nothing but scatter is to be learned, the middle rests on the
 /// mean of days and moves by less.
 const STILL: f64 = 0.02;
 
@@ -77,31 +76,37 @@ impl Memory {
         let farthest = Replicas::whole(middle + SCATTERS * (unlikely - middle).max(0.0));
         let mut next = self.without_the_old(now);
         next.asked.push_back(Asked { at: now, replicas, middle });
-        let newest = mean_middle(next.piece(now)).unwrap_or(middle);
-        let (mut since, mut most) = (now, Replicas(0));
-        for pieces_back in 0..PIECES {
-            let piece = next.piece(now - PIECE * pieces_back);
-            let Some(mean) = mean_middle(piece.clone()) else { continue };
-            if (mean - newest).abs() > STILL * newest {
-                break;
-            }
-            since = piece.clone().next().map_or(since, |oldest| oldest.at);
-            most = piece.map(|asked| asked.replicas).filter(|asked| *asked <= farthest).fold(most, Ord::max);
-        }
+        let newest = next.means().next().map_or(middle, |(_, mean)| mean);
+        let stood = next.means().take_while(|(asked, mean)| {
+            asked.at > now - LOOKS_BACK && (mean - newest).abs() <= STILL * newest
+        });
+        let (since, most) = stood.fold((now, Replicas(0)), |(_, most), (asked, _)| {
+            let scattered = Some(asked.replicas).filter(|replicas| *replicas <= farthest);
+            (asked.at, most.max(scattered.unwrap_or_default()))
+        });
         let span = (now - since).to_std().unwrap_or_default();
         ((span >= STANDS_FOR).then_some(Still { span, most }), next)
     }
 
-    /// What was asked for in the piece that ends at `end`, the oldest first.
-    fn piece(&self, end: Timestamp) -> impl Iterator<Item = &Asked> + Clone {
-        let until = |at: Timestamp| self.asked.partition_point(|asked| asked.at <= at);
-        self.asked.range(until(end - PIECE)..until(end))
+    /// What was asked for, the newest first, each with the mean of the middles of [`SMOOTHED_OVER`] up to it.
+    fn means(&self) -> impl Iterator<Item = (&Asked, f64)> {
+        let mut earlier = self.asked.iter().rev().peekable();
+        let (mut sum, mut count) = (0.0, 0_u32);
+        self.asked.iter().rev().map(move |asked| {
+            while let Some(one) = earlier.next_if(|one| one.at > asked.at - SMOOTHED_OVER) {
+                (sum, count) = (sum + one.middle, count + 1);
+            }
+            let mean = sum / f64::from(count);
+            // The next one is before it.
+            (sum, count) = (sum - asked.middle, count - 1);
+            (asked, mean)
+        })
     }
 
     /// The same at `now`, when there is nothing to take in.
     pub(super) fn without_the_old(&self, now: Timestamp) -> Self {
         // They are in the order of their times, each later than the one before it.
-        let oldest = now - LOOKS_BACK;
+        let oldest = now - REMEMBERS;
         let from = self.asked.partition_point(|asked| asked.at <= oldest);
         let until = self.asked.partition_point(|asked| asked.at < now);
         // With room for one more: this is done at every tick.
@@ -109,12 +114,6 @@ impl Memory {
         asked.extend(self.asked.range(from..until).copied());
         Self { asked }
     }
-}
-
-/// The mean of their middles; `None` of nothing.
-fn mean_middle<'a>(piece: impl Iterator<Item = &'a Asked>) -> Option<f64> {
-    let (sum, count) = piece.fold((0.0, 0_u32), |(sum, count), asked| (sum + asked.middle, count + 1));
-    (count > 0).then(|| sum / f64::from(count))
 }
 
 #[cfg(test)]
@@ -157,9 +156,26 @@ mod tests {
     fn a_middle_that_follows_the_scatter_a_little_stands_still() {
         let mut minutes = [(1, (42, 40.0)), (1, (43, 41.2)), (1, (42, 40.3))].repeat(15);
         check(&minutes, Some(43));
-        // It goes on a tenth higher: in the sixth minute what stays is over.
-        minutes.extend([(1, (46, 44.0)), (1, (47, 45.2)), (1, (46, 44.3))].repeat(2));
+        // It goes on a tenth higher: in the second minute what stays is over.
+        minutes.extend([(1, (46, 44.0)), (1, (47, 45.2))]);
         check(&minutes, None);
+    }
+
+    #[test]
+    fn after_a_small_fall_nothing_comes_back() {
+        for (before, after) in [((47, 44.0), (42, 40.0)), ((45, 42.0), (42, 40.0)), ((44, 41.5), (42, 40.0))]
+        {
+            let mut memory = Memory::default();
+            let quarters = [before, after].into_iter().flat_map(|asked| std::iter::repeat_n(asked, 480));
+            for (quarter, (replicas, middle)) in (0..).zip(quarters) {
+                let now = from_epoch_seconds(1_000_000 + 15 * quarter);
+                let outlook = Outlook { middle, unlikely: 1.15 * middle };
+                let still;
+                (still, memory) = memory.look(now, Replicas(replicas), outlook);
+                let stays = still.map_or(0, |still| still.most.0);
+                assert!(quarter < 492 || stays <= 42, "{stays} {} s after the fall", 15 * (quarter - 480));
+            }
+        }
     }
 
     #[test]

@@ -183,7 +183,7 @@ pub struct Applied {
 }
 
 /// How far back the guard looks, beside the hold window.
-pub(crate) const LOOKS_BACK: Duration = calm::LOOKS_BACK;
+pub(crate) const LOOKS_BACK: Duration = calm::REMEMBERS;
 
 /// What the guard remembers: the proposals of the last hold window, and nothing older but what a surge keeps or the calm and
 /// [`Floor::Hold`] look back at.
