@@ -76,10 +76,10 @@ impl Memory {
         let farthest = Replicas::whole(middle + SCATTERS * (unlikely - middle).max(0.0));
         let mut next = self.without_the_old(now);
         next.asked.push_back(Asked { at: now, replicas, middle });
-        let newest = next.means().next().map_or(middle, |(_, mean)| mean);
-        let stood = next.means().take_while(|(asked, mean)| {
-            asked.at > now - LOOKS_BACK && (mean - newest).abs() <= STILL * newest
-        });
+        let mut means = next.means().peekable();
+        let newest = means.peek().map_or(middle, |(_, mean)| *mean);
+        let still = |mean: f64| (mean - newest).abs() <= STILL * newest;
+        let stood = means.take_while(|(asked, mean)| asked.at > now - LOOKS_BACK && still(*mean));
         let (since, most) = stood.fold((now, Replicas(0)), |(_, most), (asked, _)| {
             let scattered = Some(asked.replicas).filter(|replicas| *replicas <= farthest);
             (asked.at, most.max(scattered.unwrap_or_default()))

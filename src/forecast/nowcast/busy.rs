@@ -34,10 +34,7 @@ impl Busy {
     /// That of these loads.
     pub(super) fn of(loads: impl Iterator<Item = f64>, idle_below: f64) -> Self {
         let mut busy: Vec<f64> = loads.filter(|load| *load >= idle_below).collect();
-        let middles = SHARES.map(|share| {
-            let rank = rank(share, busy.len());
-            if rank >= busy.len() { f64::MAX } else { *busy.select_nth_unstable_by(rank, f64::total_cmp).1 }
-        });
+        let middles = SHARES.map(|share| quantile(&mut busy, share).unwrap_or(f64::MAX));
         Self { idle_below, middles }
     }
 
@@ -91,15 +88,15 @@ impl Busy {
     }
 }
 
-/// The place of a share among `count` sorted values.
-fn rank(share: f64, count: usize) -> usize {
+/// The value at a share of the values in order, `None` of none. They are put in another order.
+pub(super) fn quantile(values: &mut [f64], share: f64) -> Option<f64> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "0 <= share * count <= count"
     )]
-    let rank = (share * count as f64) as usize;
-    rank
+    let rank = (share * values.len() as f64) as usize;
+    (rank < values.len()).then(|| *values.select_nth_unstable_by(rank, f64::total_cmp).1)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! ready is the beginning of something, and misses of such minutes must not drown among those of level ones; where it is noisy, it
 //! is nothing. So minutes rise that are as steep as the steepest tenth of the busy ones, and in any case those that rise by a tenth.
 
+use super::busy::quantile;
 use super::moment::Steepness;
 
 /// Level, rising and steep.
@@ -33,13 +34,7 @@ impl Regimes {
     /// Those of busy minutes so steep.
     pub(super) fn of(minutes: impl Iterator<Item = Steepness>) -> Self {
         let mut steepness: Vec<f64> = minutes.step_by(APART).map(Steepness::larger).collect();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in the list")]
-        let place = (UNLIKE_MOST * steepness.len() as f64) as usize;
-        let unlike_most = if steepness.is_empty() {
-            RISING
-        } else {
-            *steepness.select_nth_unstable_by(place, f64::total_cmp).1
-        };
+        let unlike_most = quantile(&mut steepness, UNLIKE_MOST).unwrap_or(RISING);
         Self { begin: [RISING.min(unlike_most), STEEP] }
     }
 
