@@ -17,6 +17,9 @@ pub(super) type Scores = [f32; LEVELS.len()];
 const POOLS: usize = 1 << POOL_BITS;
 const POOL_BITS: u32 = 4;
 
+/// Scores that are summed up together.
+const RUN: usize = 64;
+
 /// Pools that are asked together, a bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pools(u16);
@@ -29,6 +32,12 @@ impl Pools {
 
     fn hold(self, pool: usize) -> bool {
         self.0 & 1 << pool != 0
+    }
+
+    /// Their part of the `weights` of all pools.
+    fn weigh(self, weights: &[f64; POOLS]) -> f64 {
+        let own = weights.iter().enumerate().filter(|(pool, _)| self.hold(*pool));
+        own.map(|(_, weight)| weight).sum()
     }
 }
 
@@ -144,6 +153,9 @@ impl Sorted {
     }
 
     /// What each of these says; all of them in one pass, and what is asked twice is worked out once.
+    ///
+    /// The weight of a pool is summed up once for all who ask it. Only the run in which somebody reaches a level is looked at score by
+    /// score, by him.
     pub(super) fn scores<const ASKED: usize>(&self, asked: [Pools; ASKED]) -> [Scores; ASKED] {
         let mut distinct: Vec<(Pools, Quantiles)> = Vec::with_capacity(ASKED);
         let places = asked.map(|pools| {
@@ -153,14 +165,22 @@ impl Sorted {
                 distinct.len() - 1
             })
         });
-        for scored in &self.all {
-            let pool = scored.pool();
-            distinct
-                .iter_mut()
-                .filter(|(pools, _)| pools.hold(pool))
-                .for_each(|(_, quantiles)| quantiles.take(*scored));
+        let mut weights = [0.0; POOLS];
+        for run in self.all.chunks(RUN) {
+            let before = weights;
+            run.iter().for_each(|scored| weights[scored.pool()] += scored.weight());
+            for (pools, quantiles) in &mut distinct {
+                if pools.weigh(&weights) >= quantiles.next {
+                    let own = run.iter().filter(|scored| pools.hold(scored.pool()));
+                    quantiles.take(pools.weigh(&before), own);
+                }
+            }
         }
-        places.map(|place| distinct[place].1.scores())
+        let largest = |pools: Pools| self.all.iter().rev().find(|scored| pools.hold(scored.pool()));
+        let scores = |(pools, quantiles): &(Pools, Quantiles)| {
+            quantiles.scores(largest(*pools).map_or(0.0, |scored| scored.score()))
+        };
+        places.map(|place| scores(&distinct[place]))
     }
 }
 
@@ -170,37 +190,36 @@ impl Sorted {
 #[derive(Debug, Clone, Copy)]
 struct Quantiles {
     all: f64,
-    below: f64,
     /// What has to lie below for the next level to be reached.
     next: f64,
     /// The levels that have been reached.
     reached: usize,
-    /// Of those, and the largest score so far for the others.
+    /// Of those.
     scores: Scores,
-    largest: f32,
 }
 
 impl Quantiles {
     fn of(sum: &Sum) -> Self {
         // A hair of slack, or a sum that should be equal would not be.
         let all = (sum.weight + sum.newest) * (1.0 - 1e-12);
-        let next = LEVELS[0] * all;
-        Self { all, below: 0.0, next, reached: 0, scores: Scores::default(), largest: 0.0 }
+        Self { all, next: LEVELS[0] * all, reached: 0, scores: Scores::default() }
     }
 
-    /// Takes in the next larger score.
-    fn take(&mut self, scored: Scored) {
-        self.below += scored.weight();
-        self.largest = scored.score();
-        while self.below >= self.next {
-            self.scores[self.reached] = self.largest;
-            self.reached += 1;
-            self.next = LEVELS.get(self.reached).map_or(f64::INFINITY, |level| level * self.all);
+    /// Takes in the next larger scores, that so much lies `below`.
+    fn take<'a>(&mut self, mut below: f64, scores: impl Iterator<Item = &'a Scored>) {
+        for scored in scores {
+            below += scored.weight();
+            while below >= self.next {
+                self.scores[self.reached] = scored.score();
+                self.reached += 1;
+                self.next = LEVELS.get(self.reached).map_or(f64::INFINITY, |level| level * self.all);
+            }
         }
     }
 
-    fn scores(mut self) -> Scores {
-        self.scores[self.reached..].fill(self.largest);
+    /// What each level says: the `largest` those that were not reached.
+    fn scores(mut self, largest: f32) -> Scores {
+        self.scores[self.reached..].fill(largest);
         self.scores
     }
 }
