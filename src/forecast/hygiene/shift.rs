@@ -102,7 +102,7 @@ fn days(past: &Past) -> Vec<Day> {
 
 impl Past {
     fn local_day(&self, slot: Slot) -> i64 {
-        self.clock.local_seconds(self.step.start(slot)).div_euclid(86_400)
+        self.clock.local_seconds_of(slot.0 * self.step.seconds()).div_euclid(86_400)
     }
 
     /// Whether the almanac has neither a day of rest nor an event on the day of these slots.
