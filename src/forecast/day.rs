@@ -187,8 +187,8 @@ impl Lessons {
         let span = (L_DAYS as usize + 7 * REPLAYED_WEEKS) * per_day;
         let each = (ROWS / (L_DAYS as usize * per_day)).clamp(1, wall.day);
         let mut lessons = Self {
-            origins: Vec::new(),
-            readings: Vec::new(),
+            origins: Vec::with_capacity(span * each),
+            readings: Vec::with_capacity(span * each),
             l: Rows::new(FEATURES, span * each),
             n: Rows::new(CANDIDATES, span * each),
         };

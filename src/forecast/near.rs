@@ -252,7 +252,8 @@ impl<F: Fn(Slot) -> Time> School<'_, F> {
             let rows = if dull { DULL_EVERY as f64 } else { 1.0 };
             Some(Lesson { reading: self.read(present, target)?, load, target, seen, rows })
         };
-        let lessons: Vec<Lesson> = self.seen.iter().enumerate().filter_map(lesson).collect();
+        let mut lessons = Vec::with_capacity(self.seen.len());
+        lessons.extend(self.seen.iter().enumerate().filter_map(lesson));
         let mut own = Lead::new(lead);
         own.lessons = lessons.len();
         let replayed = replay(&mut own, &lessons, self.end, self.day);

@@ -107,11 +107,11 @@ impl<'a> Present<'a> {
         for (feature, ratio) in features[FADED_AT..].iter_mut().zip(faded) {
             *feature = ratio * open;
         }
-        let residuals = RESIDUALS.map(|(days, reach)| {
-            if days > 0 {
-                return self.seen.residual(target, days, if reach > 0 { wall.hours(reach) } else { 0 });
-            }
-            (1..=7).map(|days| self.seen.residual(target, days, 0)).sum::<f64>() / 7.0
+        let last: [f64; 7] = std::array::from_fn(|days| self.seen.residual(target, days + 1, 0));
+        let residuals = RESIDUALS.map(|(days, reach)| match (days, reach) {
+            (0, _) => last.iter().sum::<f64>() / 7.0,
+            (days, 0) => last[days - 1],
+            (days, reach) => self.seen.residual(target, days, wall.hours(reach)),
         });
         for (feature, residual) in features[RESIDUALS_AT..].iter_mut().zip(residuals) {
             *feature = residual * open;

@@ -41,8 +41,9 @@ pub(super) fn misses(history: &Series, usual: &Usual<'_>, day: &Day, shape: &Sha
     let Some(from) = day.replayed_from() else { return Vec::new() };
     let from = from.max(lattice.origin.saturating_sub(JUDGED_DAYS * wall.day));
     let each = JUDGED.min(wall.day);
-    let mut misses = Vec::new();
-    for (turn, origin) in (from..lattice.origin).step_by(wall.hours(ORIGIN_HOURS)).enumerate() {
+    let origins = (from..lattice.origin).step_by(wall.hours(ORIGIN_HOURS));
+    let mut misses = Vec::with_capacity(origins.len() * each);
+    for (turn, origin) in origins.enumerate() {
         let Some(experts) = day.at(origin) else { continue };
         let present = Present::of(Seen::at(usual, origin));
         for piece in 0..each {

@@ -19,8 +19,8 @@ const SHARES: [f64; MIDDLES] = [0.25, 0.675, 0.925];
 /// All pools: the idle one, and those at the middles in order.
 pub(super) const BUSYNESS: usize = 1 + MIDDLES;
 
-/// The golden section: its multiples fall evenly between 0 and 1, and in step with nothing.
-const GOLDEN: f64 = 0.618_033_988_749_894_9;
+/// The golden section, in parts of 2^64: its multiples fall evenly between 0 and 1, and in step with nothing.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// What tells a busy minute from an idle one, and busier ones from others: the same at each lead.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +49,7 @@ impl Busy {
             return after.max(1);
         }
         let (from, to) = (self.middles[after - 1], self.middles[after]);
-        let turn = (nth as f64 * GOLDEN).fract();
+        let turn = ((nth as u64).wrapping_mul(GOLDEN) >> 11) as f64 / (1_u64 << 53) as f64;
         after + usize::from(turn < (point - from) / (to - from))
     }
 

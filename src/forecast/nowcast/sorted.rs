@@ -104,20 +104,23 @@ impl Sum {
 /// sort that compares.
 fn in_order(mut words: Vec<Scored>) -> Vec<Scored> {
     const DIGITS: usize = 1 << 11;
-    let mut next = words.clone();
-    for shift in [32, 43, 54] {
-        #[expect(clippy::cast_possible_truncation, reason = "eleven bits")]
-        let digit = |word: &Scored| (word.0 >> shift) as usize % DIGITS;
-        let mut places = [0; DIGITS];
-        for word in &words {
-            places[digit(word)] += 1;
+    const SHIFTS: [u32; 3] = [32, 43, 54];
+    #[expect(clippy::cast_possible_truncation, reason = "eleven bits")]
+    let digit = |word: &Scored, shift: u32| (word.0 >> shift) as usize % DIGITS;
+    let mut places = [[0; DIGITS]; SHIFTS.len()];
+    for word in &words {
+        for (places, shift) in places.iter_mut().zip(SHIFTS) {
+            places[digit(word, shift)] += 1;
         }
+    }
+    let mut next = vec![Scored(0); words.len()];
+    for (places, shift) in places.iter_mut().zip(SHIFTS) {
         let mut before = 0;
-        for place in &mut places {
+        for place in &mut *places {
             before += std::mem::replace(place, before);
         }
         for word in &words {
-            let place = &mut places[digit(word)];
+            let place = &mut places[digit(word, shift)];
             next[*place] = *word;
             *place += 1;
         }
