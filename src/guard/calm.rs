@@ -8,7 +8,6 @@
 //! The law has its price here: a count that a flat load exceeds at most once an hour is one that it stays below for 98 of a
 //! hundred minutes, so no rule that keeps the law and moves so seldom is cheaper than the most of about an hour.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::time::Timestamp;
@@ -50,7 +49,7 @@ pub struct Outlook {
 /// What is remembered: what was asked for, by plan and floor together, and what the forecast's middle came to.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Memory {
-    asked: VecDeque<Asked>,
+    asked: Vec<Asked>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,7 +74,7 @@ impl Memory {
         let Outlook { middle, unlikely } = outlook;
         let farthest = Replicas::whole(middle + SCATTERS * (unlikely - middle).max(0.0));
         let mut next = self.without_the_old(now);
-        next.asked.push_back(Asked { at: now, replicas, middle });
+        next.asked.push(Asked { at: now, replicas, middle });
         let mut means = next.means().peekable();
         let newest = means.peek().map_or(middle, |(_, mean)| *mean);
         let still = |mean: f64| (mean - newest).abs() <= STILL * newest;
@@ -110,8 +109,8 @@ impl Memory {
         let from = self.asked.partition_point(|asked| asked.at <= oldest);
         let until = self.asked.partition_point(|asked| asked.at < now);
         // With room for one more: this is done at every tick.
-        let mut asked = VecDeque::with_capacity(until - from + 1);
-        asked.extend(self.asked.range(from..until).copied());
+        let mut asked = Vec::with_capacity(until - from + 1);
+        asked.extend_from_slice(&self.asked[from..until]);
         Self { asked }
     }
 }
