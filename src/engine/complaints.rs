@@ -51,6 +51,8 @@ pub(super) struct Complaints {
     /// What each kind of call came to, while it fails.
     said: [Option<String>; 3],
     doubted: [Option<Timestamp>; 3],
+    /// What is doubtful about the newest answer of each kind of call.
+    doubts: [Option<String>; 3],
 }
 
 impl Complaints {
@@ -79,10 +81,13 @@ impl Complaints {
         }
     }
 
-    /// What is wrong now; history first, which nothing can do without.
+    /// What is wrong now; history first, which nothing can do without, and an answer that is doubtful last.
     pub(super) fn trouble(&self) -> Option<&str> {
         let calls = [Call::Range, Call::Replay, Call::Instant];
-        calls.into_iter().find_map(|call| self.said[call as usize].as_deref())
+        let found = [&self.said, &self.doubts]
+            .into_iter()
+            .flat_map(|of| calls.map(|call| of[call as usize].as_deref()));
+        found.flatten().next()
     }
 
     /// Takes down that an answer may be incomplete.
@@ -94,6 +99,7 @@ impl Complaints {
         at: Timestamp,
         degraded: Option<&str>,
     ) {
+        self.doubts[call as usize] = degraded.map(str::to_owned);
         let last = &mut self.doubted[call as usize];
         if let Some(why) = degraded
             && last.is_none_or(|then| at - then >= COMPLAIN_EVERY)
@@ -104,7 +110,7 @@ impl Complaints {
                 demand,
                 call = call.name(),
                 why,
-                "the metrics source doubts its own answer"
+                "the metrics source answers less than was asked for"
             );
         }
     }

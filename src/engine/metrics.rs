@@ -85,7 +85,7 @@ impl Metrics {
         registry.register("ticks", "Decisions made", self.ticks.clone());
         registry.register(
             "fetches",
-            "Answers and failures of metrics sources; degraded is an answer that the source itself doubts",
+            "Answers and failures of metrics sources; degraded is an answer that the source itself doubts, or that holds no load",
             self.fetches.clone(),
         );
         registry.register("fits", "Models fitted", self.fits.clone());
@@ -125,7 +125,7 @@ impl Metrics {
         self.tick_duration.observe(took.as_secs_f64());
     }
 
-    /// Counts a query; `outcome` is `ok`, `degraded` where the source doubts its own answer, or `error`.
+    /// Counts a query; `outcome` is `ok`, `degraded` where the source doubts its own answer or has no load, or `error`.
     pub(super) fn fetched(&self, target: &str, call: &'static str, outcome: &'static str) {
         self.fetches.get_or_create(&FetchLabels { target: target.into(), call, outcome }).inc();
     }

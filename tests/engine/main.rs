@@ -424,12 +424,20 @@ async fn an_answer_that_the_source_doubts_is_decided_on_and_counted_as_such() {
     walk(&mut worker, 0..60).await;
     source.set(Mood::Doubts);
     assert_eq!(walk(&mut worker, 60..120).await.rung, Rung::Planned);
+    let trouble = || {
+        let published = shared.board.table().published("payments-api").unwrap();
+        published.trouble().map(ToString::to_string)
+    };
+    assert_eq!(trouble().as_deref(), Some("store c is down"));
     let mut registry = prometheus_client::registry::Registry::default();
     shared.metrics.register(&mut registry);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     let counted = "fetches_total{target=\"payments-api\",call=\"instant\",outcome=\"degraded\"} 4";
     assert!(text.contains(counted), "{text}");
+    source.set(Mood::Answers);
+    walk(&mut worker, 120..180).await;
+    assert_eq!(trouble(), None);
 }
 
 #[tokio::test]

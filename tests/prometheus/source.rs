@@ -81,11 +81,19 @@ async fn three_weeks_come_back_as_they_were_written() {
 async fn what_has_no_number_is_missing() {
     let server = server_with(10);
     let source = source_of(&server);
-    for query in ["vector(0) / 0", "vector(1) / 0", "vector(-1)", "nothing_of_that_name", "0 / 0"] {
+    for (query, told) in [
+        ("vector(0) / 0", "NaN or an infinity"),
+        ("vector(1) / 0", "NaN or an infinity"),
+        ("vector(-1)", "less than zero"),
+        ("nothing_of_that_name", "finds nothing"),
+        ("0 / 0", "NaN or an infinity"),
+    ] {
         let answered = range(&source, query, 10).await.unwrap();
         assert_eq!(answered.len(), 10, "{query}");
         assert!(answered.iter().all(|sample| sample.load.is_none()), "{query}");
-        assert_eq!(instant(&source, query).await.unwrap().load, None, "{query}");
+        let newest = source.instant(&demand(query), Step::MINUTE.end(first()), PATIENCE).await.unwrap();
+        assert_eq!(newest.measured.load, None, "{query}");
+        assert!(newest.degraded.as_ref().is_some_and(|why| why.contains(told)), "{query}: {newest:?}");
     }
     let before = source.range(&demand(PAYMENTS), first().plus(-3), first().plus(1)).await.unwrap().measured;
     assert_eq!(

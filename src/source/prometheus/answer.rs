@@ -55,6 +55,8 @@ pub(super) struct Doubts {
     pub(super) warnings: BTreeSet<String>,
     /// How many loads were below zero, and therefore missing.
     pub(super) negative: usize,
+    /// How many were NaN or an infinity, and therefore missing.
+    pub(super) not_finite: usize,
 }
 
 /// What came back of a query that gives one series.
@@ -150,7 +152,7 @@ fn series<'a>(body: &'a [u8], question: &Question<'_>) -> Result<(Vec<OneSeries<
     if all.iter().any(|series| series.histogram.is_some() || series.histograms.is_some()) {
         return Err(Error::Histogram { query: excerpt(question.query) });
     }
-    Ok((all, Doubts { warnings, negative: 0 }))
+    Ok((all, Doubts { warnings, ..Doubts::default() }))
 }
 
 /// What an answer that did not come with a 200 says, on one line.
@@ -169,12 +171,24 @@ impl Doubts {
     pub(super) fn append(&mut self, later: &Self) {
         self.warnings.extend(later.warnings.iter().cloned());
         self.negative += later.negative;
+        self.not_finite += later.not_finite;
     }
 
     /// What the server warns of, as one phrase, if it does.
     pub(super) fn phrase(&self) -> Option<String> {
         let warnings: Vec<&str> = self.warnings.iter().map(String::as_str).collect();
         (!warnings.is_empty()).then(|| warnings.join("; "))
+    }
+
+    /// Why an instant has no load, and what to look at.
+    pub(super) fn no_load(&self) -> &'static str {
+        match (self.not_finite, self.negative) {
+            (0, 0) => "the query finds nothing: look whether its metric is scraped and spelled like this",
+            (0, _) => {
+                "the query gives less than zero, which is no load: look whether a counter lacks its rate(...)"
+            }
+            _ => "the query gives NaN or an infinity, which is no load: look whether it divides by 0",
+        }
     }
 }
 
@@ -269,6 +283,7 @@ impl Point<'_> {
             begins: excerpt(&self.1),
         })?;
         doubts.negative += usize::from(number.is_finite() && number < 0.0);
+        doubts.not_finite += usize::from(!number.is_finite());
         Ok(Load::try_new(number).ok())
     }
 }

@@ -132,7 +132,9 @@ impl MetricSource for Source {
             let answer = read(&body, &self.api.question(&demand.query, demand.step, When::Instant(at)))?;
             self.api.tell(&demand.query, &answer.doubts);
             let load = answer.loads.first().copied().flatten();
-            return Ok(Measured { measured: Sample { at, load }, degraded: answer.doubts.phrase() });
+            let no_load = || load.is_none().then(|| answer.doubts.no_load().to_owned());
+            let degraded = answer.doubts.phrase().or_else(no_load);
+            return Ok(Measured { measured: Sample { at, load }, degraded });
         };
         let asked = self.groups.ask(demand, &label.name, Span::Instant { at, patience: budget });
         let table = timeout_at(Instant::now() + budget, asked)
@@ -143,6 +145,17 @@ impl MetricSource for Source {
             Some(Err(error)) => return Err(error.clone()),
             None => None,
         };
-        Ok(Measured { measured: Sample { at, load }, degraded: table.doubts.phrase() })
+        let Label { name, content } = label;
+        let no_load = || {
+            let found = table.columns.contains_key(content);
+            load.is_none().then(|| match found {
+                true => format!(
+                    "the series with {name}=\"{content}\" has no load: NaN, an infinity or less than zero"
+                ),
+                false => format!("the query finds no series with {name}=\"{content}\""),
+            })
+        };
+        let degraded = table.doubts.phrase().or_else(no_load);
+        Ok(Measured { measured: Sample { at, load }, degraded })
     }
 }
