@@ -17,7 +17,7 @@ use crate::series::Series;
 use crate::time::Slot;
 
 /// Cells of the coming day whose past forecasts are judged at each past origin.
-const JUDGED: usize = 48;
+const JUDGED: usize = 32;
 
 /// How much of the replayed past is judged, in days.
 const JUDGED_DAYS: usize = 63;
@@ -77,7 +77,7 @@ pub(super) fn base(
     let lattice = usual.lattice;
     let wall = &lattice.wall;
     let hop = wall.hours(ORIGIN_HOURS);
-    let every = (wall.hours(1) / 2).max(1);
+    let every = wall.hours(1);
     let from = day.replayed_from().unwrap_or(lattice.origin);
     let mut newest = vec![0.0; lattice.len()];
     for (cell, forecast) in (lattice.origin..).zip(cells) {
@@ -95,7 +95,7 @@ pub(super) fn base(
         for (target, newest) in (origin..until).zip(&mut newest[origin..until]) {
             *newest = point(target);
         }
-        // What the next day forecast changed of this one moves slowly through the day: it is read on the line over half an hour.
+        // What the next day forecast changed of this one moves slowly through the day: it is read on the line over an hour.
         let end = (until + hop).min(lattice.len());
         let changed = |target: usize| deviation(point(target), newest[target]);
         let mut from = (until, changed(until.min(end - 1)));
