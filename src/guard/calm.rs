@@ -8,6 +8,7 @@
 //! The law has its price here: a count that a flat load exceeds at most once an hour is one that it stays below for 98 of a
 //! hundred minutes, so no rule that keeps the law and moves so seldom is cheaper than the most of about an hour.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::time::Timestamp;
@@ -46,17 +47,27 @@ pub struct Outlook {
     pub unlikely: f64,
 }
 
-/// What is remembered: what was asked for, by plan and floor together, and what the forecast's middle came to.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// What is remembered: what was asked for, by plan and floor together, and what the forecast's middle came to; the oldest first, each
+/// later than the one before it.
+///
+/// A state is made anew at every tick. What has been there for a while is shared by those that follow one another: to copy two hours
+/// each time took as long as the forecast.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
-    asked: Vec<Asked>,
+    older: Arc<[Asked]>,
+    newer: Vec<Asked>,
 }
+
+/// So many moments become shared at once.
+const SHARED_AT: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Asked {
     at: Timestamp,
     replicas: Replicas,
     middle: f64,
+    /// The mean of the middles of [`SMOOTHED_OVER`] up to it.
+    mean: f64,
 }
 
 /// A load that stands still.
@@ -74,12 +85,14 @@ impl Memory {
         let Outlook { middle, unlikely } = outlook;
         let farthest = Replicas::whole(middle + SCATTERS * (unlikely - middle).max(0.0));
         let mut next = self.without_the_old(now);
-        next.asked.push(Asked { at: now, replicas, middle });
-        let mut means = next.means().peekable();
-        let newest = means.peek().map_or(middle, |(_, mean)| *mean);
-        let still = |mean: f64| (mean - newest).abs() <= STILL * newest;
-        let stood = means.take_while(|(asked, mean)| asked.at > now - LOOKS_BACK && still(*mean));
-        let (since, most) = stood.fold((now, Replicas(0)), |(_, most), (asked, _)| {
+        let lately = next.latest().take_while(|asked| asked.at > now - SMOOTHED_OVER);
+        let (sum, count) =
+            lately.fold((middle, 1.0), |(sum, count), asked| (sum + asked.middle, count + 1.0));
+        let newest = sum / count;
+        next.newer.push(Asked { at: now, replicas, middle, mean: newest });
+        let still = |asked: &&Asked| (asked.mean - newest).abs() <= STILL * newest;
+        let stood = next.latest().take_while(|asked| asked.at > now - LOOKS_BACK).take_while(still);
+        let (since, most) = stood.fold((now, Replicas(0)), |(_, most), asked| {
             let scattered = Some(asked.replicas).filter(|replicas| *replicas <= farthest);
             (asked.at, most.max(scattered.unwrap_or_default()))
         });
@@ -87,31 +100,38 @@ impl Memory {
         ((span >= STANDS_FOR).then_some(Still { span, most }), next)
     }
 
-    /// What was asked for, the newest first, each with the mean of the middles of [`SMOOTHED_OVER`] up to it.
-    fn means(&self) -> impl Iterator<Item = (&Asked, f64)> {
-        let mut earlier = self.asked.iter().rev().peekable();
-        let (mut sum, mut count) = (0.0, 0_u32);
-        self.asked.iter().rev().map(move |asked| {
-            while let Some(one) = earlier.next_if(|one| one.at > asked.at - SMOOTHED_OVER) {
-                (sum, count) = (sum + one.middle, count + 1);
-            }
-            let mean = sum / f64::from(count);
-            // The next one is before it.
-            (sum, count) = (sum - asked.middle, count - 1);
-            (asked, mean)
-        })
+    /// Every moment, the newest first.
+    fn latest(&self) -> impl Iterator<Item = &Asked> {
+        self.newer.iter().rev().chain(self.older.iter().rev())
     }
 
-    /// The same at `now`, when there is nothing to take in.
+    /// The same at `now`, when there is nothing to take in: the old go when others become shared.
     pub(super) fn without_the_old(&self, now: Timestamp) -> Self {
-        // They are in the order of their times, each later than the one before it.
-        let oldest = now - REMEMBERS;
-        let from = self.asked.partition_point(|asked| asked.at <= oldest);
-        let until = self.asked.partition_point(|asked| asked.at < now);
-        // With room for one more: this is done at every tick.
-        let mut asked = Vec::with_capacity(until - from + 1);
-        asked.extend_from_slice(&self.asked[from..until]);
-        Self { asked }
+        let before = |asked: &[Asked]| asked.partition_point(|asked| asked.at < now);
+        let (older, newer) = (before(&self.older), before(&self.newer));
+        if newer < SHARED_AT && older == self.older.len() {
+            // With room for one more: this is done at every tick.
+            let mut kept = Vec::with_capacity(newer + 1);
+            kept.extend_from_slice(&self.newer[..newer]);
+            return Self { older: Arc::clone(&self.older), newer: kept };
+        }
+        let all = self.older[..older].iter().chain(&self.newer[..newer]);
+        let shared = all.filter(|asked| asked.at > now - REMEMBERS).copied().collect();
+        Self { older: shared, newer: Vec::with_capacity(1) }
+    }
+}
+
+/// Alike is what the newest moment still looks at, however much of it is shared.
+impl PartialEq for Memory {
+    fn eq(&self, other: &Self) -> bool {
+        let seen = |memory: &Self| {
+            let newest = memory.latest().next().map(|asked| asked.at);
+            let seen = memory
+                .latest()
+                .take_while(|asked| newest.is_some_and(|newest| asked.at > newest - REMEMBERS));
+            seen.copied().collect::<Vec<_>>()
+        };
+        seen(self) == seen(other)
     }
 }
 
@@ -174,6 +194,25 @@ mod tests {
                 let stays = still.map_or(0, |still| still.most.0);
                 assert!(quarter < 492 || stays <= 42, "{stays} {} s after the fall", 15 * (quarter - 480));
             }
+        }
+    }
+
+    #[test]
+    fn a_state_forgets_what_is_old_and_what_was_taken_in_for_later_moments() {
+        let at = |quarter: i64| from_epoch_seconds(1_000_000 + 15 * quarter);
+        let outlook = Outlook { middle: 40.0, unlikely: 50.0 };
+        let walk = |from: Memory, quarters: std::ops::Range<i64>| {
+            quarters.fold(from, |memory, quarter| memory.look(at(quarter), Replicas(42), outlook).1)
+        };
+        let long = walk(Memory::default(), 0..2_000);
+        assert!(long.latest().count() < 500 + SHARED_AT, "{}", long.latest().count());
+        assert!(long == walk(Memory::default(), 1_450..2_000), "whoever begins later remembers the same");
+        assert!(long != walk(Memory::default(), 1_600..2_000));
+        // The clock was set back by a minute, and by a quarter of an hour.
+        for back in [1_996, 1_940] {
+            let again = walk(long.without_the_old(at(back)), back..2_000);
+            assert!(again == long, "{back}");
+            assert!(long.without_the_old(at(back)).latest().all(|asked| asked.at < at(back)));
         }
     }
 

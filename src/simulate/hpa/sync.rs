@@ -111,18 +111,15 @@ impl Hpa {
     fn propose(&self, scale: Scale, readings: &[Reading]) -> Option<(Replicas, usize)> {
         let tolerance = self.spec.tolerance();
         let readings = readings.iter().copied().chain(std::iter::repeat(Reading::Failed));
-        let proposals: Vec<Replicas> = self
-            .spec
-            .metrics
-            .iter()
-            .zip(readings)
-            .filter_map(|(metric, reading)| match reading {
-                Reading::Value(value) => Some(metric.proposal(quantized(value), scale, tolerance)),
-                Reading::Failed => None,
-            })
-            .collect();
-        let failed = self.spec.metrics.len() - proposals.len();
-        let largest = proposals.into_iter().max();
+        let (mut largest, mut failed) = (None, 0);
+        for (metric, reading) in self.spec.metrics.iter().zip(readings) {
+            match reading {
+                Reading::Value(value) => {
+                    largest = largest.max(Some(metric.proposal(quantized(value), scale, tolerance)));
+                }
+                Reading::Failed => failed += 1,
+            }
+        }
         largest.filter(|proposed| failed == 0 || *proposed >= scale.spec).map(|proposed| (proposed, failed))
     }
 }
