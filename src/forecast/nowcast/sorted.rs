@@ -107,7 +107,7 @@ fn in_order(mut words: Vec<Scored>) -> Vec<Scored> {
     const SHIFTS: [u32; 3] = [32, 43, 54];
     #[expect(clippy::cast_possible_truncation, reason = "eleven bits")]
     let digit = |word: &Scored, shift: u32| (word.0 >> shift) as usize % DIGITS;
-    let mut places = [[0; DIGITS]; SHIFTS.len()];
+    let mut places = vec![[0; DIGITS]; SHIFTS.len()];
     for word in &words {
         for (places, shift) in places.iter_mut().zip(SHIFTS) {
             places[digit(word, shift)] += 1;
@@ -171,7 +171,9 @@ impl Sorted {
         let mut weights = [0.0; POOLS];
         for run in self.all.chunks(RUN) {
             let before = weights;
-            run.iter().for_each(|scored| weights[scored.pool()] += scored.weight());
+            for scored in run {
+                weights[scored.pool()] += scored.weight();
+            }
             for (pools, quantiles) in &mut distinct {
                 if pools.weigh(&weights) >= quantiles.next {
                     let own = run.iter().filter(|scored| pools.hold(scored.pool()));

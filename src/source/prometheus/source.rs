@@ -146,15 +146,16 @@ impl MetricSource for Source {
             None => None,
         };
         let Label { name, content } = label;
-        let no_load = || {
-            let found = table.columns.contains_key(content);
-            load.is_none().then(|| match found {
-                true => format!(
+        let why = || {
+            if table.columns.contains_key(content) {
+                format!(
                     "the series with {name}=\"{content}\" has no load: NaN, an infinity or less than zero"
-                ),
-                false => format!("the query finds no series with {name}=\"{content}\""),
-            })
+                )
+            } else {
+                format!("the query finds no series with {name}=\"{content}\"")
+            }
         };
+        let no_load = || load.is_none().then(why);
         let degraded = table.doubts.phrase().or_else(no_load);
         Ok(Measured { measured: Sample { at, load }, degraded })
     }
