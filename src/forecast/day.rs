@@ -35,10 +35,9 @@ const N_STRENGTH: f64 = 0.02;
 /// Rows to learn from in each window of L. Twice as many gain 0.2 % of the loss.
 const ROWS: usize = 6_000;
 
-/// Steps of IRLS from the prior, from the coefficients of the week before, and when all weeks are weighed again.
+/// Steps of IRLS from the prior, and from the coefficients of the week before.
 const STEPS: usize = 5;
 const WARM_STEPS: usize = 4;
-const LAST_STEPS: usize = 3;
 
 /// Weeks of the past that are replayed.
 pub(super) const REPLAYED_WEEKS: usize = 9;
@@ -125,7 +124,7 @@ impl Day {
             }
             let (anew, steps) = match (past.is_empty(), weeks) {
                 (true, _) => (usize::MAX, STEPS),
-                (false, 0) => (usize::MAX, LAST_STEPS),
+                (false, 0) => (usize::MAX, WARM_STEPS),
                 (false, _) => (1, WARM_STEPS),
             };
             l.learn(LESSON_WEEKS - weeks, anew, steps);

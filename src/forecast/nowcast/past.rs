@@ -12,9 +12,6 @@ use crate::time::Slot;
 /// A miss counts half as much when it is this many days old: traffic drifts, and a tournament is not like the weeks before.
 const HALF_LIFE_DAYS: f64 = 10.0;
 
-/// Every so many minutes one teaches whom to believe: three numbers, of which a minute says next to what its neighbours say.
-const LESSONS_APART: usize = 3;
-
 /// What past moments are made of.
 pub(super) struct Past<'a> {
     pub(super) origin: Slot,
@@ -73,7 +70,7 @@ impl Past<'_> {
         let pairs =
             || starts.iter().filter_map(|(newest, start)| Some((start, targets.at(newest.plus(lead))?)));
         let mut lessons = Lessons::default();
-        for (start, target) in pairs().step_by(LESSONS_APART) {
+        for (start, target) in pairs() {
             let size = start.few + target.usual + self.floor;
             lessons.add(start.candidates(target.usual), target.load, target.weight / (size * size));
         }
