@@ -23,8 +23,8 @@ use crate::forecast::{Fitted, Known, Row};
 use crate::time::{Slot, Step, Timestamp};
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
-/// No climb is begun longer before its peak, six hours: what takes longer is a matter of capacity, not of scaling.
-pub(super) const LONGEST_CLIMB_SYNCS: u32 = 1440;
+/// No climb is begun longer before its peak, forty hours: with the longest lead time that is as far as a forecast reaches.
+pub(super) const LONGEST_CLIMB_SYNCS: u32 = 40 * 240;
 
 /// A peak beyond the moment spoken of, the way to which begins now.
 #[derive(Debug, Clone, Copy, PartialEq)]

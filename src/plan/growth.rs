@@ -150,11 +150,14 @@ impl Growth {
         let by_cluster = self
             .pods_per_minute
             .map_or(f64::NEG_INFINITY, |pods| replicas - pods * SYNC.as_secs_f64() / 60.0);
-        by_hpa.max(by_cluster).clamp(0.0, replicas.max(0.0))
+        by_hpa.max(by_cluster).clamp(ACTIVATED, replicas)
     }
 
     /// The most replicas that may stand one [`SYNC`] after `replicas` did, not rounded.
     pub fn after(&self, replicas: f64) -> f64 {
+        if replicas < ACTIVATED {
+            return ACTIVATED;
+        }
         let by_cluster =
             self.pods_per_minute.map_or(f64::INFINITY, |pods| replicas + pods * SYNC.as_secs_f64() / 60.0);
         self.scale_up.after(replicas).min(by_cluster).max(replicas).max(ACTIVATED)
