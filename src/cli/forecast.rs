@@ -114,6 +114,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
     let options = ReadOptions { stamp: args.stamp.into(), raw_step: args.input_step };
     let recording = recorded::read_series(&args.input, &options)?;
+    if let Some(moved) = recording.moved() {
+        say(&format!("tidetable: {}: {moved}", args.input.display()));
+    }
     // Before resampling: a coarse slot that the input breaks off in has not ended, and is the first to forecast.
     let end = recording.raw_step.start(recording.series.end());
     let series = match to_step(recording.series, args) {

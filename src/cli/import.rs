@@ -15,6 +15,7 @@ use indicatif::ProgressBar;
 use super::check::refuse;
 use super::clock::WallClock;
 use super::flag::Stamp;
+use super::output::say;
 use super::wiring;
 use super::{WRONG_USAGE, demand};
 use crate::config::{self, Config};
@@ -222,6 +223,9 @@ fn read(args: &Args, input: &std::path::Path, (target, demand): Whose<'_>) -> an
         recording.raw_step,
         target.name,
     );
+    if let Some(moved) = recording.moved() {
+        say(&format!("tidetable: {}: {moved}", input.display()));
+    }
     Ok(recording.series)
 }
 

@@ -43,8 +43,9 @@ pub(super) fn file_of(args: &Args, target: &str, alone: bool) -> Result<Option<P
 /// Reads a file.
 pub(super) fn from_file(args: &Args, file: &Path) -> anyhow::Result<Recording> {
     let options = ReadOptions { stamp: args.stamp.into(), raw_step: args.input_step };
-    let series = recorded::read_series(file, &options)?.series;
-    Ok(Recording { series, compared_from: None, doubts: Vec::new() })
+    let read = recorded::read_series(file, &options)?;
+    let doubts = read.moved().map(|moved| format!("the input: {moved}"));
+    Ok(Recording { series: read.series, compared_from: None, doubts: doubts.into_iter().collect() })
 }
 
 /// Reads what the archive has, and the rest from the metrics source.

@@ -59,7 +59,7 @@ pub(super) fn read_points(name: &str, text: impl BufRead) -> Result<Vec<Point>, 
     for ((at, load), line) in series.values.iter().zip(1..) {
         let at = whole_seconds(*at)
             .filter(|at| points.last().is_none_or(|before| before.at < *at))
-            .ok_or_else(|| wrong(format!("sample {line} is at {at}, which is no later whole second")))?;
+            .ok_or_else(|| wrong(format!("sample {line} is at {at}, which is no later second")))?;
         let load = hole_or_load(load).map_err(|()| {
             wrong(format!("sample {line} is {load:?}, and a load is a number of at least 0"))
         })?;
@@ -68,9 +68,10 @@ pub(super) fn read_points(name: &str, text: impl BufRead) -> Result<Vec<Point>, 
     Ok(points)
 }
 
+/// The second that a stamp lies in: a range query may begin at any millisecond.
 fn whole_seconds(at: f64) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "whole and within 2200 years")]
-    (at.fract() == 0.0 && at.abs() < 7e10).then_some(at as i64)
+    (at.abs() < 7e10).then_some(at.floor() as i64)
 }
 
 /// A load, or `None` for a hole.
@@ -99,6 +100,9 @@ mod tests {
         assert_eq!(Step::MINUTE.end(read.series.first()), from_epoch_seconds(60));
         let loads: Vec<_> = read.series.grid().slots().map(|slot| read.series.load(slot)).collect();
         assert_eq!(loads, [Some(1.5), None, None, Some(4.0), None, Some(5.0)]);
+        let text = answer("matrix", r#"{"values":[[67.123,"1"],[127.123,"2"],[187.123,"3"]]}"#);
+        let read = read_series_from("load.json", text.as_bytes(), &ReadOptions::default()).unwrap();
+        assert_eq!((read.off_grid, Step::MINUTE.end(read.series.first())), (7, from_epoch_seconds(60)));
     }
 
     #[test]
@@ -109,7 +113,7 @@ mod tests {
             (answer("matrix", ""), "holds 0 series"),
             (answer("matrix", &format!("{series},{series}")), "holds 2 series"),
             (answer("matrix", r#"{"values":[[60,"1"],[60,"2"]]}"#), "sample 2 is at 60"),
-            (answer("matrix", r#"{"values":[[60.5,"1"]]}"#), "sample 1 is at 60.5"),
+            (answer("matrix", r#"{"values":[[60.5,"1"],[60.9,"2"]]}"#), "sample 2 is at 60.9"),
             (answer("matrix", r#"{"values":[[60,"-1"]]}"#), "sample 1 is \"-1\""),
             (r#"{"status":"error","error":"timed out"}"#.to_owned(), "timed out"),
             ("{}".to_owned(), "without data"),

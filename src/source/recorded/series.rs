@@ -41,6 +41,19 @@ pub struct Recording {
     pub series: Series,
     /// The spacing of the rows.
     pub raw_step: Step,
+    /// So many seconds after the grid all stamps lie, or before it: each counts for the slot whose border is nearest.
+    pub off_grid: i64,
+}
+
+impl Recording {
+    /// What was made of stamps beside the grid, where there were any.
+    pub fn moved(&self) -> Option<String> {
+        let (off, step) = (self.off_grid.abs(), self.raw_step);
+        let side = if self.off_grid < 0 { "before" } else { "after" };
+        (off > 0).then(|| {
+            format!("all stamps lie {off} s {side} the {step} grid, and count for the slots nearest to them")
+        })
+    }
 }
 
 /// Reads the columns `timestamp` and `value` of a CSV file, or the answer of a Prometheus range query, plain or gzipped.
@@ -75,15 +88,17 @@ pub fn read_series_from(name: &str, reader: impl Read, options: &ReadOptions) ->
     if slots > MOST_SLOTS {
         return Err(Error::TooLong { file: name.to_owned(), slots, step: raw_step, most: MOST_SLOTS });
     }
-    let mut series = Series::empty(raw_step, slot(name, first, raw_step, stamp)?);
+    let off_grid = off_grid(&points, raw_step);
+    let slot = |point: &Point| slot(name, point, off_grid, raw_step, stamp);
+    let mut series = Series::empty(raw_step, slot(first)?);
     for point in &points {
-        let slot = slot(name, point, raw_step, stamp)?;
+        let slot = slot(point)?;
         match point.load {
             Some(load) => series.put(slot, load),
             None => series.mask(slot),
         }
     }
-    Ok(Recording { series, raw_step })
+    Ok(Recording { series, raw_step, off_grid })
 }
 
 /// A row, checked but not yet on a grid.
@@ -159,14 +174,26 @@ fn usual_step(name: &str, points: &[Point]) -> Result<Step, Error> {
     Step::try_new(found).map_err(|_| Error::Step { file: file(), found })
 }
 
-/// The slot that a row is about.
-fn slot(name: &str, point: &Point, step: Step, stamp: Stamp) -> Result<Slot, Error> {
-    let off = point.at.rem_euclid(step.seconds());
+/// How far beside the grid most stamps lie, at most half a step: who saves the answer of a query asks for it at any second. None
+/// where as many lie at other places.
+fn off_grid(points: &[Point], step: Step) -> i64 {
+    let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+    for point in points {
+        *counts.entry(point.at.rem_euclid(step.seconds())).or_default() += 1;
+    }
+    let most = counts.iter().max_by_key(|(_, count)| **count).filter(|(_, count)| **count * 2 > points.len());
+    most.map_or(0, |(off, _)| if 2 * off > step.seconds() { off - step.seconds() } else { *off })
+}
+
+/// The slot that a row is about, where stamps lie so far `beside` the grid.
+fn slot(name: &str, point: &Point, beside: i64, step: Step, stamp: Stamp) -> Result<Slot, Error> {
+    let on_grid = point.at - beside;
+    let off = on_grid.rem_euclid(step.seconds());
     if off != 0 {
         let (file, at) = (name.to_owned(), from_epoch_seconds(point.at));
         return Err(Error::OffGrid { file, line: point.line, at, off, step });
     }
-    let number = point.at / step.seconds();
+    let number = on_grid / step.seconds();
     Ok(Slot(if stamp == Stamp::Start { number } else { number - 1 }))
 }
 
@@ -249,6 +276,27 @@ mod tests {
         let single = "timestamp,value\n60,1\n";
         assert!(complaint_about(single).contains("give its step"));
         assert_eq!(read(single, &options).unwrap().series.grid().len, 1);
+    }
+
+    #[test]
+    fn stamps_that_all_lie_beside_the_grid_count_for_the_slots_nearest_to_them() {
+        for (off, counted) in [(7, 7), (-7, -7), (30, 30), (31, -29)] {
+            let rows: Vec<String> = (1..6).map(|minute| format!("{},{minute}", 60 * minute + off)).collect();
+            let text = format!("timestamp,value\n{}\n", rows.join("\n"));
+            let recording = read(&text, &ReadOptions::default()).unwrap();
+            assert_eq!(recording.off_grid, counted);
+            assert_eq!(loads(&recording), (1..6).map(|load| Some(f64::from(load))).collect::<Vec<_>>());
+            let first = 60 * i64::from(off == 31);
+            assert_eq!(Step::MINUTE.start(recording.series.first()), from_epoch_seconds(60 + first));
+            let told = recording.moved().unwrap();
+            assert!(told.starts_with(&format!("all stamps lie {} s", counted.abs())), "{told}");
+        }
+        assert_eq!(read(MINUTES, &ReadOptions::default()).unwrap().moved(), None);
+        let one = complaint_about("timestamp,value\n7,1\n67,2\n127,3\n180,4\n247,5\n");
+        assert!(
+            one.contains("line 5 is at 1970-01-01 00:03:00 UTC, which is 53 s past the 1m grid"),
+            "{one}"
+        );
     }
 
     #[test]
