@@ -72,6 +72,10 @@ impl FineLoad {
                 for _ in 0..per_bin {
                     missing += step;
                     before.push((sum, missing));
+                    // A hole must not have all that follows wander otherwise.
+                    if let Some(wander) = &mut wander {
+                        wander.next();
+                    }
                 }
                 continue;
             };
@@ -148,7 +152,9 @@ fn smooth(recorded: &Series, slot: Slot, mean: f64, parts: &mut [f64]) {
 struct Wander {
     random: rand_pcg::Pcg32,
     last: f64,
-    /// The most that a bin had so far.
+    /// What the bin before had, and the most that two in a row had so far: a single row that cannot be must not have all that follows
+    /// wander more.
+    before: f64,
     peak: f64,
 }
 
@@ -156,22 +162,27 @@ impl Wander {
     fn new(seed: u64) -> Self {
         let mut random = generator(seed, Purpose::Within, 0);
         let last = StandardNormal.sample(&mut random);
-        Self { random, last, peak: 0.0 }
+        Self { random, last, before: f64::INFINITY, peak: 0.0 }
+    }
+
+    /// How far, in standard deviations, in the next quarter minute.
+    fn next(&mut self) -> f64 {
+        let draw: f64 = StandardNormal.sample(&mut self.random);
+        self.last = CORRELATION * self.last + (1.0 - CORRELATION * CORRELATION).sqrt() * draw;
+        self.last
     }
 
     /// Multiplies each part, and the whole so that the bin keeps its mean.
     fn over(&mut self, parts: &mut [f64], mean: f64) {
-        self.peak = self.peak.max(mean);
-        if self.peak <= 0.0 {
-            return;
-        }
+        self.peak = self.peak.max(mean.min(std::mem::replace(&mut self.before, mean)));
         for part in parts.iter_mut() {
-            let variation =
-                (VARIATION_AT_PEAK * (*part / self.peak).powf(VARIATION_GROWS)).min(MOST_VARIATION);
-            let sigma = variation.powi(2).ln_1p().sqrt();
-            let draw: f64 = StandardNormal.sample(&mut self.random);
-            self.last = CORRELATION * self.last + (1.0 - CORRELATION * CORRELATION).sqrt() * draw;
-            *part *= (sigma * self.last - sigma * sigma / 2.0).exp();
+            let wanders = self.next();
+            if self.peak > 0.0 {
+                let variation =
+                    (VARIATION_AT_PEAK * (*part / self.peak).powf(VARIATION_GROWS)).min(MOST_VARIATION);
+                let sigma = variation.powi(2).ln_1p().sqrt();
+                *part *= (sigma * wanders - sigma * sigma / 2.0).exp();
+            }
         }
         let wandered = parts.iter().sum::<f64>() / parts.len() as f64;
         if wandered > 0.0 {
@@ -227,6 +238,26 @@ mod tests {
             let steps = fine.before.windows(2);
             prop_assert!(steps.clone().all(|two| two[1].0 >= two[0].0 * (1.0 - 1e-12)));
             prop_assert_eq!(&fine, &FineLoad::of(&recorded, if wanders { WANDERING } else { Within::Smooth }));
+        }
+    }
+
+    #[test]
+    fn what_follows_a_hole_or_a_row_that_cannot_be_wanders_as_it_would_without() {
+        let loads: Vec<Option<f64>> = (0..40).map(|bin| Some(500.0 + 100.0 * f64::from(bin % 7))).collect();
+        let with = |odd: Option<f64>| {
+            let mut loads = loads.clone();
+            loads[9] = odd;
+            FineLoad::of(&recorded(60, &loads), WANDERING)
+        };
+        let at = |fine: &FineLoad, part: i64| {
+            fine.mean_rate(from_epoch_seconds(fine.first + part * 15), 15).unwrap()
+        };
+        let plain = with(loads[9]);
+        for odd in [None, Some(1e6), Some(0.0)] {
+            let odd = with(odd);
+            for part in 4 * 12..4 * 40 {
+                assert!((at(&odd, part) - at(&plain, part)).abs() < 1e-6, "{part}");
+            }
         }
     }
 

@@ -1,11 +1,18 @@
 //! Nobody but perfect foresight sees past a moment, and the same input gives the same outcome.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
-use tidetable::simulate::backtest::Who;
-use tidetable::units::Load;
+use chrono::TimeDelta;
+use tidetable::decision::Policy;
+use tidetable::series::Series;
+use tidetable::simulate::backtest::{Conditions, Course, Keep, Ours, Run, Who};
+use tidetable::simulate::{FineLoad, Within};
+use tidetable::time::Step;
+use tidetable::units::{Load, Quantile};
+use tidetable::{guard, plan};
 
-use super::fixture::at;
+use super::fixture::{self, at};
 use super::fortnight::{recorded, replayed, to_the_end};
 
 const DAY: (&str, &str) = ("2026-05-15T04:00:00Z", "2026-05-16T04:00:00Z");
@@ -35,6 +42,40 @@ fn points_after_a_moment_never_change_a_decision_at_it() {
         outcome.contenders[0].replicas[syncs + 40..].to_vec()
     };
     assert_ne!(ours(&one), ours(&other), "what comes later is another load, and is borne");
+}
+
+/// Twenty replicas are needed, and from the middle on fifty.
+#[test]
+fn what_no_query_has_seen_yet_asks_for_nothing() {
+    let first = Step::MINUTE.slot_of(at("2026-05-15T04:01:00Z"));
+    let mut recorded = Series::empty(Step::MINUTE, first);
+    for slot in 0..240 {
+        recorded.put(first.plus(slot), Load::saturating(if slot < 120 { 2_400.0 } else { 6_000.0 }));
+    }
+    let load = FineLoad::of(&recorded, Within::Smooth);
+    for age in [30, 300] {
+        let conditions = Conditions { age: Duration::from_secs(age), ..fixture::conditions() };
+        let policy = Policy {
+            plan: plan::Options {
+                lead_time: Duration::from_secs(120),
+                quantile: Quantile::P95,
+                growth: conditions.growth(),
+            },
+            guard: guard::Options::active(conditions.min, conditions.max),
+        };
+        let rises = Step::MINUTE.start(first.plus(120));
+        let course =
+            Course::over(rises - TimeDelta::hours(1)..rises + TimeDelta::hours(1), &load, &conditions);
+        let lags = (Duration::from_secs(120), Duration::from_secs(86_400));
+        let ours =
+            Ours::new("load".into(), policy, conditions.capacity, &recorded, lags, course.synced_at(0), 1);
+        let run = Run::new(ours, &course, Keep::EachSync, Duration::from_secs(120)).to_the_end(&course);
+        let asked: Vec<u32> = run.replicas.iter().map(|(asked, _)| *asked).collect();
+        // The minute before already leans towards what comes.
+        let seen = 240 - 4 + usize::try_from(age / 15).unwrap();
+        assert!(asked[40..seen].iter().all(|asked| *asked == 20), "{age}: {:?}", &asked[40..seen]);
+        assert!(asked[seen + 12] >= 50, "{age}: {}", asked[seen + 12]);
+    }
 }
 
 #[test]

@@ -28,10 +28,11 @@ impl Accuracy {
         (self.loads > 0.0).then(|| 2.0 * mean / self.loads)
     }
 
-    /// Each level with the share of slots that stayed at or below its quantile.
+    /// Each level with the share of slots that stayed at or below its quantile; none before anything was scored.
     pub fn coverage(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
-        let slots = self.slots.max(1) as f64;
-        LEVELS.iter().zip(self.covered).map(move |(level, covered)| (*level, covered as f64 / slots))
+        let slots = self.slots as f64;
+        let levels = if self.slots == 0 { &[] } else { &LEVELS[..] };
+        levels.iter().zip(self.covered).map(move |(level, covered)| (*level, covered as f64 / slots))
     }
 
     /// Scores what `model` says of `targets` from what is known at `known`.

@@ -231,6 +231,11 @@ impl Past<'_> {
         (at <= self.now).then(|| self.load.mean_rate(at - self.conditions.age, window)).flatten()
     }
 
+    /// How old what a query answers is.
+    pub fn age(&self) -> Duration {
+        self.conditions.age
+    }
+
     /// What is seen of the HPA. The controller's own tolerance is not: a cluster does not show it.
     pub fn hpa(&self) -> Seen {
         let behavior = self.conditions.behavior.as_ref();

@@ -84,11 +84,13 @@ impl<'a> Ours<'a> {
         &self.policy
     }
 
-    /// Takes in what has settled by `at`, and gives the newest slot that has ended and may still change.
-    fn settle(&mut self, at: Timestamp) -> Option<Observation> {
+    /// Takes in what has settled by the moment of a decision, and gives the newest slot that has ended and may still change: as a query
+    /// evaluated at its end answers it, which has not seen all of it yet.
+    fn settle(&mut self, past: &Past<'_>) -> Option<Observation> {
+        let at = past.decided_at;
         let step = self.recorded.step();
         let ended = step.last_ended(at).next().min(self.recorded.end());
-        let settled = step.last_ended(at - self.settle_lag).next().min(self.recorded.end());
+        let settled = step.last_ended(at - self.settle_lag.max(past.age())).next().min(self.recorded.end());
         for slot in (self.settled.end().0..settled.0).map(Slot) {
             match self.recorded.get(slot) {
                 Some(load) => self.settled.put(slot, load),
@@ -99,9 +101,8 @@ impl<'a> Ours<'a> {
         if oldest.since(self.settled.first()) >= LUMP_SLOTS {
             self.settled.forget_before(oldest);
         }
-        let newest =
-            (settled.0..ended.0).rev().map(Slot).find_map(|slot| Some((slot, self.recorded.get(slot)?)));
-        newest.map(|(slot, load)| Observation { at: step.end(slot), load })
+        let ends = (settled.0..ended.0).rev().map(|slot| step.end(Slot(slot)));
+        ends.into_iter().find_map(|at| Some(Observation { at, load: Load::saturating(past.rate(at)?) }))
     }
 }
 
@@ -112,7 +113,7 @@ impl Scaler for Ours<'_> {
 
     fn reading(&mut self, past: &Past<'_>) -> Reading {
         let at = past.decided_at;
-        let provisional = self.settle(at);
+        let provisional = self.settle(past);
         let live = past.rate(at).map(|rate| Observation { at, load: Load::saturating(rate) });
         let evidence = Evidence {
             demand: &self.target,

@@ -142,7 +142,9 @@ impl<S: Scaler> Run<S> {
         let ready = self.pods.ready(now);
         let needed = course.needed(sync);
         let transactions = course.arrived(sync).unwrap_or(0.0);
-        let per_second = f64::from(ready.0) * conditions.capacity.get() / conditions.load_per.as_secs_f64();
+        // What arrived since the sync before was served by those that have stood ready since then.
+        let serving = self.pods.ready(now - DECIDE_EVERY);
+        let per_second = f64::from(serving.0) * conditions.capacity.get() / conditions.load_per.as_secs_f64();
         let failed = self.queue.pass(DECIDE_EVERY, transactions, per_second, conditions.queue);
 
         let asked = self.scale(&past, ready, created);

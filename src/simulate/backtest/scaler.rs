@@ -162,12 +162,17 @@ impl Foresight {
     /// The answers of one who knows `course`. Where load was not recorded, the last need stands.
     pub fn of(course: &Course<'_>, lead_time: std::time::Duration, growth: &Growth) -> Self {
         let mut last = Replicas(0);
+        // What is above the maximum is nobody's to have, and begins no climb.
+        let max = course.conditions().max;
         let needs: Vec<Replicas> = (0..course.syncs())
             .map(|sync| {
-                last = course.needed(sync).unwrap_or(last);
+                last = course.needed(sync).map_or(last, |needed| needed.min(max));
                 last
             })
             .collect();
+        // Whoever arrives after a sync is served by those that stand ready at it.
+        let next = needs.iter().skip(1).chain(needs.last());
+        let needs: Vec<Replicas> = needs.iter().zip(next).map(|(own, next)| *own.max(next)).collect();
         let controllers = course.conditions().tolerance;
         let tolerance = Tolerance { mode: Mode::Auto, up: controllers, down: controllers };
         Self { answers: foresight::answers(&needs, lead_time, growth), tolerance }
