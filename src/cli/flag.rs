@@ -1,12 +1,13 @@
-//! What flags of several commands say: durations, steps, zones, quantiles and stamps, each with what to write instead.
+//! What flags of several commands say: durations, steps, zones, dates, quantiles and stamps, each with what to write instead.
 
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use chrono_tz::{TZ_VARIANTS, Tz};
 
 use crate::config::nearest;
 use crate::source::recorded;
-use crate::time::Step;
+use crate::time::{Step, Timestamp};
 use crate::units::Quantile;
 
 /// What a stamp of the input stands for.
@@ -44,6 +45,18 @@ pub(super) fn timezone(text: &str) -> Result<Tz, String> {
         Some(zone) => format!("there is no such time zone; did you mean {zone:?}?"),
         None => "there is no such time zone; give an IANA zone such as America/New_York".into(),
     })
+}
+
+/// An instant.
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
+    chrono::DateTime::parse_from_rfc3339(text)
+        .map(|at| at.to_utc())
+        .map_err(|_| "write an instant such as 2026-01-31T00:00:00Z".to_owned())
+}
+
+/// A date.
+pub(super) fn date(text: &str) -> Result<NaiveDate, String> {
+    text.parse().map_err(|_| "write a date such as 2026-01-31".to_owned())
 }
 
 /// A quantile's level.

@@ -49,7 +49,7 @@ pub(crate) use nearest::{listed, nearest};
 pub use schema::{calendar_schema, profile_schema, schema};
 pub use server::{Listen, ListenError, Tls};
 pub use source::{Auth, ClientTls, Identity, Method, PrometheusSettings};
-pub(crate) use target::is_object_name;
+pub(crate) use target::{LEAD_TIMES, is_object_name};
 
 use checker::Checker;
 use complaint::KeyPath;

@@ -24,7 +24,8 @@ const LONGEST_NAME: usize = 59;
 const AUTO: &str = "auto";
 
 /// A plan reaches 48 h; a pod that takes longer than a quarter of a day to be ready is beyond forecasting.
-const LEAD_TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(6 * 3600);
+pub(crate) const LEAD_TIMES: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(6 * 3600);
 
 /// The HPA's window follows; beyond an hour the hold would cost more pods than it saves.
 const HOLDS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);

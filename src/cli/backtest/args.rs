@@ -6,7 +6,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::verdict::Condition;
-use crate::cli::flag::{Stamp, duration, quantile, step, timezone};
+use crate::cli::flag::{Stamp, duration, instant, quantile, step, timezone};
+use crate::config::LEAD_TIMES;
 use crate::time::{Step, Timestamp};
 use crate::units::{LoadPerReplica, Quantile};
 
@@ -73,7 +74,7 @@ pub(super) struct Quick {
     #[arg(long, value_name = "LOAD", value_parser = capacity, conflicts_with = "config", requires = "inputs")]
     pub(super) capacity: Option<LoadPerReplica>,
     /// From a pod's creation to its readiness, p95
-    #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = duration, conflicts_with = "config")]
+    #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = lead_time, conflicts_with = "config")]
     pub(super) lead_time: Duration,
     /// Whose wall clock daily and weekly seasons follow (IANA name)
     #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = timezone, conflicts_with = "config")]
@@ -100,7 +101,7 @@ pub(super) struct Cluster {
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(super) tolerance: Option<f64>,
     /// A cpu trigger beside each policy's own metric, which keeps pods at this share of what they bear; none when left out
-    #[arg(long, value_name = "SHARE", value_parser = positive)]
+    #[arg(long, value_name = "SHARE", value_parser = utilization)]
     pub(super) cpu_target: Option<f64>,
     /// Pods that the cluster can start; the configuration's growth.podsPerMinute when left out, or no limit
     #[arg(long, value_name = "COUNT", value_parser = positive)]
@@ -124,10 +125,10 @@ pub(super) struct Cluster {
 #[command(next_help_heading = "Policies")]
 pub(super) struct Contest {
     /// Utilisation of the reactive HPA; at 1 its target is the capacity itself
-    #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = positive)]
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = utilization)]
     pub(super) utilization: f64,
     /// Utilisations for the frontier, among which the best on the training span is chosen
-    #[arg(long, value_name = "SHARE", value_delimiter = ',', default_value = "0.4,0.5,0.6,0.7,0.8,0.9,1", value_parser = positive)]
+    #[arg(long, value_name = "SHARE", value_delimiter = ',', default_value = "0.4,0.5,0.6,0.7,0.8,0.9,1", value_parser = utilization)]
     pub(super) utilizations: Vec<f64>,
     /// Quantiles for the frontier, beside the target's own
     #[arg(long, value_name = "LEVEL", value_delimiter = ',', default_value = "0.5,0.7,0.8,0.9,0.95,0.98,0.99", value_parser = quantile)]
@@ -165,10 +166,17 @@ fn some_time(text: &str) -> Result<Duration, String> {
         .and_then(|it| if it.is_zero() { Err("no time at all is no choice here".into()) } else { Ok(it) })
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
-    chrono::DateTime::parse_from_rfc3339(text)
-        .map(|at| at.to_utc())
-        .map_err(|_| "write an instant such as 2026-01-31T00:00:00Z".to_owned())
+/// As long as `leadTime` of a configuration may be.
+fn lead_time(text: &str) -> Result<Duration, String> {
+    let lead_time = duration(text)?;
+    if LEAD_TIMES.contains(&lead_time) { Ok(lead_time) } else { Err("a lead time is from 1s to 6h".into()) }
+}
+
+fn utilization(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= 2.0 => Ok(share),
+        _ => Err("a number above 0 and up to 2 is needed: write 0.7 for 70 %".into()),
+    }
 }
 
 fn capacity(text: &str) -> Result<LoadPerReplica, String> {

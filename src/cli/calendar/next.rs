@@ -9,10 +9,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta};
+use chrono::{SecondsFormat, TimeDelta};
 use chrono_tz::Tz;
 
 use super::super::clock::WallClock;
+use super::super::flag::instant;
 use super::sheet::{Format, Sheet};
 use super::{Printed, Refusal, load, unknown};
 use crate::calendar::{DayKind, Window, WindowSource};
@@ -32,8 +33,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", env = "TIDETABLE_CONFIG")]
     config: PathBuf,
     /// From when on; now when left out
-    #[arg(long, value_name = "INSTANT")]
-    from: Option<DateTime<chrono::Utc>>,
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    from: Option<Timestamp>,
     /// How far ahead, at most 400d
     #[arg(long, value_name = "DURATION", default_value = "14d", value_parser = span)]
     within: Duration,

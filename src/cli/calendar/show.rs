@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chrono::{Datelike, Months, NaiveDate, SecondsFormat};
 
 use super::super::clock::WallClock;
+use super::super::flag::date;
 use super::sheet::{Format, Sheet};
 use super::{Printed, Refusal, library, unknown};
 use crate::calendar::{BusinessDays, Calendar, Exchange};
@@ -17,10 +18,10 @@ pub(super) struct Args {
     /// The calendar; `tidetable calendar list` names them
     name: String,
     /// The first date; today when left out
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     from: Option<NaiveDate>,
     /// The date before which to stop; a year later when left out
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     to: Option<NaiveDate>,
     /// How rows are printed
     #[arg(long, value_enum, default_value = "table")]
