@@ -222,13 +222,14 @@ targets:
 async fn once(traffic: Arc<Traffic>) -> anyhow::Result<()> {
     let zone = traffic.options().zone;
     let begin = traffic.options().instant(0, 0);
-    let end = begin + TimeDelta::days(1);
+    let end = traffic.options().day_ends();
     let clock = Arc::new(SetClock::at(begin));
     let mut stage = Stage::set(traffic, Arc::clone(&clock), begin).await?;
     let mut worker = stage.worker.take().context("the demo has a worker")?;
     let mut table = Table::new(Look::Plain, zone);
     let mut out = std::io::stdout().lock();
-    let progress = super::progress::bar(96, "quarter hours");
+    let quarters = usize::try_from((end - begin).num_minutes() / 15).unwrap_or_default();
+    let progress = super::progress::bar(quarters, "quarter hours");
     let mut at = begin;
     while at < end {
         clock.set(at);

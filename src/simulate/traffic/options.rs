@@ -93,6 +93,11 @@ impl Options {
     pub fn instant(&self, hour: u32, minute: u32) -> Timestamp {
         instant(self.zone, self.day, hour, minute)
     }
+
+    /// The midnight on which the day ends: 23, 24 or 25 hours after the one on which it begins.
+    pub fn day_ends(&self) -> Timestamp {
+        instant(self.zone, self.day.succ_opt().unwrap_or(self.day), 0, 0)
+    }
 }
 
 /// The instant at which the wall clock of `zone` shows `hour`:`minute` on `day`: the first pass where there are two, and

@@ -207,6 +207,14 @@ mod tests {
     }
 
     #[test]
+    fn a_day_ends_at_midnight_however_long_it_is() {
+        for (day, hours) in [("2026-03-08", 23), ("2026-11-01", 25), ("2026-11-02", 24)] {
+            let options = options(1, day);
+            assert_eq!((options.day_ends() - options.instant(0, 0)).num_hours(), hours, "{day}");
+        }
+    }
+
+    #[test]
     fn the_market_is_closed_at_weekends() {
         let traffic = traffic(7, "2026-11-25");
         let (before, after) = (at("2026-11-28T14:29:00Z"), at("2026-11-28T14:34:00Z"));
