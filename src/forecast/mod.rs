@@ -39,7 +39,7 @@ use crate::units::{Load, Quantile};
 
 pub use effects::WithEffects;
 pub use explanation::{Blend, Effect, Explanation, Part, Refusal, Shares, Unfit, Weight};
-pub use hygiene::{Doubt, Exclusion, Hygiene, Shift, WithHygiene};
+pub use hygiene::{Doubt, Exclusion, Hygiene, Shift, WithHygiene, absurd};
 pub use nowcast::Nowcasting;
 pub use tide::Tide;
 

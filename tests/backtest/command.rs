@@ -116,6 +116,49 @@ fn a_file_and_a_capacity_are_enough_and_twice_is_the_same_bytes() {
 }
 
 #[test]
+fn a_row_that_can_be_no_load_is_left_out_and_said_and_the_rest_is_what_it_was() {
+    let folder = folder();
+    let load = folder.path().join("load.csv");
+    let run = || {
+        let ended = backtest(folder.path(), "--to|2026-05-15T14:00:00Z");
+        assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    let others = |table: &str| {
+        let rows = ["reactive HPA at", "KEDA cron", "perfect foresight"];
+        let rows = table.lines().filter(|line| rows.iter().any(|row| line.contains(row)));
+        rows.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let clean = run();
+    let text = std::fs::read_to_string(&load).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let (stamp, _) = lines[3000].split_once(',').unwrap();
+    lines[3000] = format!("{stamp},18446744073709551615");
+    std::fs::write(&load, lines.join("\n")).unwrap();
+    let wrapped = run();
+    assert!(wrapped.contains("can be no load and is left out; look for a counter that wrapped"), "{wrapped}");
+    assert_eq!((others(&wrapped).len(), others(&wrapped)), (3, others(&clean)), "{wrapped}");
+}
+
+#[test]
+fn a_time_in_which_nothing_was_measured_passes_no_gate() {
+    let folder = folder();
+    let rows = csv(15);
+    let holed: Vec<String> = rows
+        .lines()
+        .map(|row| if row.starts_with("2026-05-15") { format!("{},NaN", &row[..20]) } else { row.to_owned() })
+        .collect();
+    std::fs::write(folder.path().join("load.csv"), holed.join("\n")).unwrap();
+    let ended = backtest(folder.path(), "--to|2026-05-15T20:00:00Z|--fail-if|failed_share > 0.001");
+    assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(
+        said.contains("nothing of load was measured between") && said.contains("choose another"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_gate_exits_with_1_where_its_condition_holds_and_with_2_where_it_is_wrong() {
     let folder = folder();
     let code = |condition: &str| {
@@ -170,6 +213,11 @@ fn what_cannot_be_replayed_is_said_with_a_remedy() {
         ("--config|nowhere.yaml", "cannot be used with"),
         ("--input|other.csv", "--input load=FILE"),
         ("--utilization|0", "a number above 0"),
+        ("--cpu-target|70", "write 0.7 for 70 %"),
+        ("--max|2", "--min 3 is above --max 2; choose a --max of at least 3"),
+        ("--lead-time|72h", "a lead time is from 1s to 6h"),
+        ("--lead-time|0s", "a lead time is from 1s to 6h"),
+        ("--fail-if|cron.wql > 1", "cron makes no forecast"),
     ] {
         let ended = backtest(folder.path(), flags);
         let said = String::from_utf8(ended.stderr).unwrap();

@@ -99,6 +99,8 @@ fn judge(args: &Args, whole: &Whole) -> u8 {
         for condition in &args.fail_if {
             match condition.holds(summary) {
                 Ok(None) => {}
+                // What is so up to here need not be so of the whole.
+                Ok(Some(_)) if whole.partial && !condition.lasts() => {}
                 Ok(Some((left, right))) => {
                     failed = true;
                     let target = &summary.target;
@@ -133,6 +135,8 @@ fn subjects(
     let Some(config) = config else {
         anyhow::ensure!(args.targets.is_empty(), "--target names one of a configuration; give --config");
         let meant = Meant::by_flags(args).context("give --config, or --capacity and --input")?;
+        let (min, max) = (args.quick.min, args.quick.max);
+        anyhow::ensure!(min <= max, "--min {min} is above --max {max}; choose a --max of at least {min}");
         let file = input::file_of(args, &meant.target, true).map_err(anyhow::Error::msg)?;
         let file = file.context("--capacity needs --input FILE")?;
         return Ok(vec![subject(meant, input::from_file(args, &file)?)?]);
@@ -233,6 +237,9 @@ mod tests {
             FAILED,
             "what holds, holds"
         );
+        let so_far = ["replica_hours < 1e9", "failed_share < 0.5"];
+        assert_eq!(exit_code(&so_far, true), WRONG_USAGE, "so far is not to the end");
+        assert_eq!(exit_code(&so_far, false), FAILED);
         assert_eq!(exit_code(&[], true), 0, "nothing was asked");
     }
 }

@@ -13,7 +13,7 @@ use super::summary::Settings;
 use crate::calendar::Almanac;
 use crate::decision::Policy;
 use crate::engine::{Cadence, Demand, Target};
-use crate::forecast::{Exclusion, HORIZON, forecaster};
+use crate::forecast::{Exclusion, HORIZON, absurd, forecaster};
 use crate::guard::{self, Mode, Tolerance};
 use crate::plan;
 use crate::series::Series;
@@ -24,6 +24,9 @@ use crate::units::{Load, LoadPerReplica, Replicas};
 
 /// Settings are chosen on at most this much of what lies before the comparison.
 const TRAINING: Duration = Duration::from_secs(28 * 86_400);
+
+/// A year of seconds of a larger load is more than sums can tell apart.
+const LARGEST: f64 = 1e200;
 
 /// How a target is scaled and what is known of its demand, from a configuration or from flags.
 #[derive(Debug, Clone)]
@@ -73,7 +76,7 @@ impl Meant {
                 },
                 guard: guard::Options {
                     stale_after: Duration::from_secs(180),
-                    ..guard::Options::active(Replicas(quick.min), Replicas(quick.max.max(quick.min)))
+                    ..guard::Options::active(Replicas(quick.min), Replicas(quick.max))
                 },
             },
             tolerance: tolerance_by_flags(&args.cluster),
@@ -112,7 +115,8 @@ pub(super) struct Subject {
 impl Subject {
     /// Puts it together, or says why it cannot be.
     pub(super) fn new(args: &Args, meant: Meant, input: input::Recording) -> Result<Self, String> {
-        let input::Recording { series: input, compared_from, doubts } = input;
+        let input::Recording { series: mut input, compared_from, mut doubts } = input;
+        doubts.extend(without_the_absurd(&mut input, &meant.almanac)?);
         let (training, tested) = spans(args, &meant.target, &input, compared_from)?;
         let load = FineLoad::of(&input, Within::Wandering { seed: args.seed });
         let recorded = on_grid(&input, &load, meant.step);
@@ -183,6 +187,23 @@ impl Subject {
     }
 }
 
+/// Masks what is no load that can be, and says so. One such row would lend the sums of all that follows its own rounding.
+fn without_the_absurd(input: &mut Series, almanac: &Almanac) -> Result<Option<String>, String> {
+    let absurd = absurd(input, almanac);
+    let first = absurd.first().and_then(|slot| Some((input.step().start(*slot), input.load(*slot)?)));
+    for slot in &absurd {
+        input.mask(*slot);
+    }
+    let most = input.points().map(|(_, load)| load.get()).fold(0.0, f64::max);
+    if most > LARGEST {
+        return Err(format!("loads of up to {most:e} cannot be summed up; give them in a larger unit"));
+    }
+    Ok(first.map(|(at, load)| {
+        let others = if absurd.len() > 1 { format!(" and {} others", absurd.len() - 1) } else { String::new() };
+        format!("the input: {load:e} at {at}{others} can be no load and is left out; look for a counter that wrapped")
+    }))
+}
+
 /// The load on the target's grid: as recorded where the steps are the same, else mean rates.
 fn on_grid(input: &Series, load: &FineLoad, step: Step) -> Series {
     if input.step() == step || input.is_empty() {
@@ -221,6 +242,12 @@ fn spans(
     if from >= to {
         return Err(format!(
             "nothing of {target} is recorded between {from} and {to}, but from {first} to {end}; choose --from and --to within"
+        ));
+    }
+    let step = input.step();
+    if input.loads(step.last_ended(from).next()..step.last_ended(to).next()).next().is_none() {
+        return Err(format!(
+            "nothing of {target} was measured between {from} and {to}: all of it is a hole; choose another --from or --to"
         ));
     }
     Ok(((from - TRAINING).max(first)..from, from..to))

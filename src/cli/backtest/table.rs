@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::summary::{PolicySummary, Summary};
+use crate::plan::SYNC;
 
 /// What a policy is, beside its name.
 pub(super) fn described(policy: &PolicySummary) -> String {
@@ -101,17 +102,7 @@ fn row(policy: &PolicySummary, with_cost: bool) -> Vec<String> {
 pub(super) fn notes(summary: &Summary) -> Vec<String> {
     let settings = &summary.settings;
     let mut notes = Vec::new();
-    if let Some(wql) = summary.forecast.wql {
-        let coverage: Vec<String> = summary
-            .forecast
-            .coverage
-            .iter()
-            .map(|it| format!("{} holds {:.1} %", it.level, 100.0 * it.covered))
-            .collect();
-        notes.push(format!("forecast: wql {wql:.4}; quantile {}", coverage.join(", ")));
-    } else {
-        notes.push("forecast: none, the history was too short; tidetable scaled reactively".to_owned());
-    }
+    notes.push(forecast(summary));
     if let Some(covered) = summary.forecast.plan_coverage {
         notes.push(format!(
             "plan: quantile {} holds {:.1} % of the moments that plans spoke of",
@@ -134,11 +125,15 @@ pub(super) fn notes(summary: &Summary) -> Vec<String> {
                 .to_owned(),
         );
     }
+    let step = summary.input_step_seconds;
+    let scatters = "scatters by 5 % at the busiest and up to 15 % below, as recorded traffic does, with each step's sum kept";
     if summary.interpolated {
         notes.push(format!(
-            "the input has a step of {} s: what load does within a step is interpolated, with each step's sum kept",
-            summary.input_step_seconds
+            "the input has a step of {step} s: what load does within a step is interpolated, and {scatters}; lateness and misses \
+             within a step rest on that"
         ));
+    } else if step > SYNC.as_secs().cast_signed() {
+        notes.push(format!("the input has a step of {step} s: within it load {scatters}"));
     }
     if summary.unmeasured_minutes > 0.0 {
         notes.push(format!(
@@ -153,6 +148,26 @@ pub(super) fn notes(summary: &Summary) -> Vec<String> {
         notes.push(format!("{} fits found too short a history", summary.forecast.unfit));
     }
     notes
+}
+
+/// How well the forecast did, or why there was none.
+fn forecast(summary: &Summary) -> String {
+    let forecast = &summary.forecast;
+    let coverage: Vec<String> = forecast
+        .coverage
+        .iter()
+        .map(|it| format!("{} holds {:.1} %", it.level, 100.0 * it.covered))
+        .collect();
+    match forecast.wql {
+        Some(wql) => format!("forecast: wql {wql:.4}; quantile {}", coverage.join(", ")),
+        None if forecast.scored_slots > 0 => {
+            format!("forecast: nothing came in what it spoke of, so it has no wql; quantile {}", coverage.join(", "))
+        }
+        None if forecast.unfit > 0 => {
+            "forecast: none, the history was too short; tidetable scaled reactively".to_owned()
+        }
+        None => "forecast: none could be held against what came: no fit of this time lasted for long enough (--refit, --from, --to)".to_owned(),
+    }
 }
 
 #[cfg(test)]

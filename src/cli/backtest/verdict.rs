@@ -44,6 +44,20 @@ enum Comparison {
 /// The number that no run gives by itself.
 const COST: &str = "cost";
 
+/// Those that only who forecasts has.
+const OF_OUR_FORECAST: [&str; 2] = ["wql", "plan_coverage"];
+
+/// Those that only grow while a run goes on.
+const GROWING: [&str; 7] = [
+    "late_pod_minutes",
+    "under_minutes",
+    "worst_shortfall",
+    "failed",
+    "replica_hours",
+    COST,
+    "scale_changes",
+];
+
 /// In an order in which no sign hides another.
 const COMPARISONS: [(&str, Comparison); 4] = [
     (">=", Comparison::AtLeast),
@@ -87,6 +101,12 @@ impl Condition {
         }
     }
 
+    /// Whether what holds of a part of a run holds of the whole.
+    pub(super) fn lasts(&self) -> bool {
+        let more = matches!(self.comparison, Comparison::Above | Comparison::AtLeast);
+        more && matches!(self.right, Operand::Number(_)) && GROWING.contains(&self.left.metric)
+    }
+
     /// Whether it holds, with the numbers on both sides.
     pub(super) fn holds(&self, summary: &Summary) -> anyhow::Result<Option<(f64, f64)>> {
         let left = self.left.of(summary)?;
@@ -123,6 +143,9 @@ impl Measure {
             Some(meant) => format!("there is no number {metric:?}; did you mean {meant:?}?"),
             None => format!("there is no number {metric:?}; numbers are: {}", listed(METRICS)),
         })?;
+        if who != Who::Tidetable && OF_OUR_FORECAST.contains(&metric) {
+            return Err(format!("{} makes no forecast; {metric} is a number of tidetable", who.name()));
+        }
         Ok(Self { who, metric })
     }
 
@@ -174,6 +197,7 @@ mod tests {
             ("failed_shore > 1", "did you mean \"failed_share\"?"),
             ("keda.failed_share > 1", "policies are: "),
             ("failed_share > NaN", "there is no number"),
+            ("cron.wql > 1", "cron makes no forecast"),
         ] {
             let problem = Condition::parse(text).unwrap_err();
             assert!(problem.contains(remedy), "{text}: {problem}");

@@ -159,6 +159,12 @@ impl<F: Forecaster> Forecaster for WithHygiene<F> {
     }
 }
 
+/// The slots of `history` that hold what cannot be: they are no load to learn from, and none to replay.
+pub fn absurd(history: &Series, almanac: &Almanac) -> Vec<Slot> {
+    let found = Findings::of(history, history.end(), almanac, &[]).doubts;
+    found.into_iter().filter(|(_, doubt)| *doubt == Doubt::Absurd).map(|(slot, _)| slot).collect()
+}
+
 fn known_slots(slots: &Range<Slot>) -> impl Iterator<Item = Slot> + use<> {
     (slots.start.0..slots.end.0).map(Slot)
 }
