@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tidetable::decision::Policy;
 use tidetable::series::Series;
-use tidetable::simulate::backtest::{Conditions, Course, Keep, Ours, Run, Who};
+use tidetable::simulate::backtest::{Conditions, Course, Foresight, Keep, Ours, Run, Who};
 use tidetable::simulate::{FineLoad, Within};
 use tidetable::time::Step;
 use tidetable::units::{Load, Quantile};
@@ -70,6 +70,11 @@ fn what_no_query_has_seen_yet_asks_for_nothing() {
         let ours =
             Ours::new("load".into(), policy, conditions.capacity, &recorded, lags, course.synced_at(0), 1);
         let run = Run::new(ours, &course, Keep::EachSync, Duration::from_secs(120)).to_the_end(&course);
+        let first_hour =
+            Course::over(rises - TimeDelta::hours(1)..rises - TimeDelta::minutes(5), &load, &conditions);
+        let foresight = Foresight::of(&first_hour, lags.0, &conditions.growth());
+        let foreseen = Run::new(foresight, &first_hour, Keep::Score, lags.0).to_the_end(&first_hour);
+        assert!(foreseen.score.failed.abs() < 1e-9, "who stands from the first has served from the first");
         let asked: Vec<u32> = run.replicas.iter().map(|(asked, _)| *asked).collect();
         // The minute before already leans towards what comes.
         let seen = 240 - 4 + usize::try_from(age / 15).unwrap();

@@ -89,7 +89,8 @@ impl<S: Scaler> Run<S> {
             reason = "saturates; clamped below"
         )]
         let begin = Replicas(begin as u32).clamp(hpa.spec.min, hpa.spec.max);
-        let pods = Pods::new(course.decided_at(0), begin, conditions.start_up);
+        // They have served since the sync before the first.
+        let pods = Pods::new(course.decided_at(0) - DECIDE_EVERY, begin, conditions.start_up);
         let pods = match conditions.pods_per_minute {
             Some(pods_per_minute) => pods.growing_by(pods_per_minute),
             None => pods,
