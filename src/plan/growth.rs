@@ -209,6 +209,16 @@ mod tests {
         assert_eq!(found, Duration::from_secs(seconds), "from {from} to {to} under {growth:?}");
     }
 
+    #[test]
+    fn from_nothing_one_pod_is_started_whatever_the_rules_are() {
+        let rules = [DOUBLING, policies(Select::Max, &[(Unit::Pods, 4, 15)]), Growth::default()];
+        for growth in rules {
+            assert!((growth.after(0.0) - 1.0).abs() < 1e-12, "{growth:?}");
+            assert!((growth.before(4.0) - 1.0).abs() < 1e-12, "{growth:?}");
+            assert!(growth.before(1.0).abs() < 1e-12, "{growth:?}");
+        }
+    }
+
     const DOUBLING: Growth = Growth { scale_up: ScaleUp::Doubling, pods_per_minute: None };
 
     fn policies(select: Select, policies: &[(Unit, u32, u64)]) -> Growth {
