@@ -14,7 +14,7 @@ use crate::series::Series;
 use crate::time::{Slot, Timestamp, epoch_seconds};
 
 /// The spacing of the result, where it divides the bins.
-const FINE_SECONDS: i64 = 15;
+pub const FINE_SECONDS: i64 = 15;
 
 /// Correlation of the wander from one quarter minute to the next.
 const CORRELATION: f64 = 0.6;
@@ -24,9 +24,10 @@ const CORRELATION: f64 = 0.6;
 ///
 /// Measured on HTTP requests recorded by the minute: 3.5 % between minutes at high level and 10 % at a tenth of it, where
 /// Poisson would give 0.6 and 2 %.
-const VARIATION_AT_PEAK: f64 = 0.05;
+pub const VARIATION_AT_PEAK: f64 = 0.05;
 const VARIATION_GROWS: f64 = -0.25;
-const MOST_VARIATION: f64 = 0.15;
+/// The most that it grows to.
+pub const MOST_VARIATION: f64 = 0.15;
 
 /// What load does within its bins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

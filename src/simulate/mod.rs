@@ -18,7 +18,7 @@ pub mod traffic;
 
 pub use hpa::Hpa;
 pub use keda::Keda;
-pub use load::{FineLoad, Within};
+pub use load::{FINE_SECONDS, FineLoad, MOST_VARIATION, VARIATION_AT_PEAK, Within};
 pub use pods::{Pods, StartUp};
 pub use reactive::Reactive;
 pub use tally::Tally;

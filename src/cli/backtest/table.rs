@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::summary::{PolicySummary, Summary};
-use crate::plan::SYNC;
+use crate::simulate::{FINE_SECONDS, MOST_VARIATION, VARIATION_AT_PEAK};
 
 /// What a policy is, beside its name.
 pub(super) fn described(policy: &PolicySummary) -> String {
@@ -126,13 +126,17 @@ pub(super) fn notes(summary: &Summary) -> Vec<String> {
         );
     }
     let step = summary.input_step_seconds;
-    let scatters = "scatters by 5 % at the busiest and up to 15 % below, as recorded traffic does, with each step's sum kept";
+    let scatters = format!(
+        "scatters by {} % at the busiest and up to {} % below, as recorded traffic does, with each step's sum kept",
+        percent(VARIATION_AT_PEAK),
+        percent(MOST_VARIATION)
+    );
     if summary.interpolated {
         notes.push(format!(
             "the input has a step of {step} s: what load does within a step is interpolated, and {scatters}; lateness and misses \
              within a step rest on that"
         ));
-    } else if step > SYNC.as_secs().cast_signed() {
+    } else if step > FINE_SECONDS {
         notes.push(format!("the input has a step of {step} s: within it load {scatters}"));
     }
     if summary.unmeasured_minutes > 0.0 {

@@ -184,9 +184,7 @@ impl Doubts {
     pub(super) fn no_load(&self) -> &'static str {
         match (self.not_finite, self.negative) {
             (0, 0) => "the query finds nothing: look whether its metric is scraped and spelled like this",
-            (0, _) => {
-                "the query gives less than zero, which is no load: look whether a counter lacks its rate(...)"
-            }
+            (0, _) => "the query gives less than zero: look whether a counter lacks its rate(...)",
             _ => "the query gives NaN or an infinity, which is no load: look whether it divides by 0",
         }
     }
