@@ -1,6 +1,7 @@
 //! What will be missing in spite of everything: said hours ahead, while somebody can still do something about it.
 //!
-//! Two things cannot be planned away: a maximum that is too low, and a climb that is too long for the time left.
+//! Two things cannot be planned away: a maximum that is too low, and a climb that is too long for the time left. What is needed is
+//! what will be asked for: the forecast at the operator's quantile, and what stands ready for declared events.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -66,12 +67,15 @@ impl Shortfall {
         if slots.is_empty() {
             return None;
         }
-        let forecast = model.forecast(known, slots, &[options.quantile])?;
+        let forecast = model.forecast(known, slots.clone(), &[options.quantile])?;
+        // At quantiles below 0.95 a declared event is stood ready for beyond the forecast.
+        let mut declared = model.event_floors(known, slots).into_iter().peekable();
         let believable = Believable::of(model, known);
         let mut reached = f64::from(standing.min(max).0);
         let mut climbed_until = now;
         let (mut worst, mut run): (Option<Self>, Option<Self>) = (None, None);
         for row in forecast.rows() {
+            let declared = declared.next_if(|floor| floor.at == step.end(row.slot)).map(|floor| floor.load);
             // Pods that serve when the slot begins were asked for one lead time before.
             let asked_by = step.start(row.slot) - options.lead_time;
             if asked_by < now + SYNC {
@@ -82,7 +86,8 @@ impl Shortfall {
                 climbed_until = if next > reached { climbed_until + SYNC } else { asked_by };
                 reached = next;
             }
-            let needed = Replicas::bearing(believable.load(row.loads[0], &row.components), capacity);
+            let forecast = believable.load(row.loads[0], &row.components);
+            let needed = Replicas::bearing(declared.map_or(forecast, |floor| floor.max(forecast)), capacity);
             let there = Replicas::whole_below(reached.min(f64::from(max.0)));
             let missing = Replicas(needed.0.saturating_sub(there.0));
             if missing == Replicas(0) {
@@ -112,11 +117,11 @@ fn larger(former: Option<Shortfall>, other: Shortfall) -> Shortfall {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forecast::{Components, Forecast};
+    use crate::forecast::{Components, EventFloor, Forecast};
     use crate::plan::{Growth, ScaleUp, for_lead_time};
     use crate::series::Series;
     use crate::time::{Step, from_epoch_seconds};
-    use crate::units::Quantile;
+    use crate::units::{Load, Quantile};
 
     /// Knows that a sale of `to` begins at `at` and lasts an hour, and what is usual.
     #[derive(Debug)]
@@ -142,6 +147,28 @@ mod tests {
                 forecast.push(levels.iter().map(|_| load), Components::default());
             }
             Some(forecast)
+        }
+    }
+
+    /// A sale of which the forecast says nothing: it was declared alone.
+    #[derive(Debug)]
+    struct Declared(Sale);
+
+    impl Fitted for Declared {
+        fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
+            Sale { to: self.0.usual, ..self.0 }.forecast(known, targets, levels)
+        }
+
+        fn event_floors(&self, known: &Known<'_>, targets: Range<Slot>) -> Vec<EventFloor> {
+            let sale = self.0.forecast(known, targets, &[Quantile::P95]).unwrap();
+            let declared = sale.rows().filter(|row| row.loads[0] > self.0.usual);
+            declared
+                .map(|row| EventFloor {
+                    load: Load::saturating(row.loads[0]),
+                    at: sale.step().end(row.slot),
+                    name: "sale".into(),
+                })
+                .collect()
         }
     }
 
@@ -204,6 +231,17 @@ mod tests {
         // Ten minutes: eight of them to ask in, which are 32 pods.
         check(Sale::over_ten(NOW + 600, 100.0), 200, Some((600, 58, Limit::Time)));
     }
+
+    #[test]
+    fn what_was_declared_alone_is_missing_as_well() {
+        let sale = Declared(Sale::over_ten(NOW + 36_000, 100.0));
+        let found = with_known(NOW, |now, known| {
+            Shortfall::ahead(now, &sale, known, one(), &options(), (Replicas(10), Replicas(80)))
+        });
+        let said = found.map(|it| (it.from.timestamp() - NOW, it.missing.0, it.needed.0, it.limit));
+        assert_eq!(said, Some((36_000, 20, 100, Limit::Max)));
+    }
+
     #[test]
     fn what_nobody_can_act_on_any_more_does_not_hide_a_launch_of_tomorrow() {
         let check = |usual: f64, at: i64, to: f64, expected: Option<(i64, u32, Limit)>| {
