@@ -18,7 +18,7 @@ use crate::forecast::nowcast::AGE;
 use crate::forecast::{Fitted, Known, Observation};
 use crate::guard::surge::{self, Surge, Watch};
 use crate::guard::{self, Applied, Freshness, Mode, Outlook, Rung, Situation, Standing};
-use crate::plan::{self, Counts, EventNeed, Plan, Prospect, RENEWAL, Shortfall};
+use crate::plan::{self, Counts, EventNeed, Plan, Prospect, RENEWAL, Shortfall, Watched};
 use crate::series::Series;
 use crate::time::Timestamp;
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
@@ -272,7 +272,7 @@ fn claim<'a>(
         .model
         .and_then(|model| plan::for_events(now, model, &known, capacity, &policy.plan, policy.guard.max));
 
-    let said = plan.as_ref().and_then(|plan| plan.unlikely);
+    let said = plan.as_ref().and_then(|plan| plan.watched);
     let ahead = surge::Ahead { ready_in: policy.plan.lead_time + RENEWAL, quantile: policy.plan.quantile };
     let (surge, watch) = watch.look(now, live, AGE, ahead, said);
     let standing = Standing {
@@ -281,7 +281,7 @@ fn claim<'a>(
         reactive_need,
         planned: plan.as_ref().map(|plan| plan.replicas),
         planned_raised: plan_raised.as_ref().map(|plan| plan.replicas),
-        outlook: plan.as_ref().and_then(|plan| outlook(plan, capacity)),
+        outlook: said.map(|watched| outlook(watched, capacity)),
         event_need: event_need.clone(),
         surge: surge.map(|surge| Replicas::bearing(surge.reaches, capacity)),
         frozen: watch.freezes(now),
@@ -292,10 +292,10 @@ fn claim<'a>(
     (Claim { demand, rung, observed, reactive_need, plan, event_need, surge }, standing, watch)
 }
 
-/// What a plan comes to in replicas, where it knows the next minutes.
-fn outlook(plan: &Plan, capacity: LoadPerReplica) -> Option<Outlook> {
-    let unlikely = plan.unlikely?.load.get() / capacity.get();
-    Some(Outlook { middle: plan.median.get() / capacity.get(), unlikely })
+/// What the next minutes come to in replicas.
+fn outlook(watched: Watched, capacity: LoadPerReplica) -> Outlook {
+    let replicas = |load: Load| load.get() / capacity.get();
+    Outlook { middle: replicas(watched.middle), unlikely: replicas(watched.unlikely) }
 }
 
 /// The later of two measurements.

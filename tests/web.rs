@@ -15,7 +15,7 @@ use tidetable::engine::{Board, Demand, Learned, Target};
 use tidetable::forecast::{Exclusion, Observation, forecaster};
 use tidetable::guard::Rung;
 use tidetable::guard::surge::Surge;
-use tidetable::plan::{Climb, EventNeed, Limit, Prospect, Shortfall, Unlikely};
+use tidetable::plan::{Climb, EventNeed, Limit, Prospect, Shortfall, Watched};
 use tidetable::series::Series;
 use tidetable::time::{Slot, Step};
 use tidetable::units::{Load, LoadPerReplica, Replicas};
@@ -337,7 +337,12 @@ async fn what_is_out_of_the_ordinary_is_shown_where_it_is_looked_for() {
     let plan = claim.plan.as_mut().unwrap();
     plan.climb = Some(Climb { at: at(3600), to: Replicas(90) });
     plan.absurd = Some(load(1e9));
-    plan.unlikely = Some(Unlikely { at: plan.peak_at, for_long: load(3900.0), load: load(4200.0) });
+    plan.watched = Some(Watched {
+        at: plan.peak_at,
+        middle: plan.median,
+        for_long: load(3900.0),
+        unlikely: load(4200.0),
+    });
     plan.components.effect = 100.0;
     server.board.publish(Arc::new(decision));
 

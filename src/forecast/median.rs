@@ -1,7 +1,7 @@
 //! The middle of a list, which one odd number does not move.
 
 /// The median; `None` of an empty list. Afterwards the list ascends.
-pub(super) fn median(list: &mut [f64]) -> Option<f64> {
+pub(crate) fn median(list: &mut [f64]) -> Option<f64> {
     list.sort_unstable_by(f64::total_cmp);
     middle(list)
 }

@@ -40,6 +40,7 @@ use crate::units::{Load, Quantile};
 pub use effects::WithEffects;
 pub use explanation::{Blend, Effect, Explanation, Part, Refusal, Shares, Unfit, Weight};
 pub use hygiene::{Doubt, Exclusion, Hygiene, Shift, WithHygiene, absurd};
+pub(crate) use median::median;
 pub use nowcast::Nowcasting;
 pub use tide::Tide;
 

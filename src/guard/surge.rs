@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::forecast::Observation;
-use crate::plan::Unlikely;
+use crate::plan::Watched;
 use crate::time::Timestamp;
 use crate::units::{Load, Quantile};
 
@@ -75,7 +75,7 @@ impl Ahead {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Watch {
     /// What moments to come were not expected to exceed, in the order of its being said.
-    said: VecDeque<Unlikely>,
+    said: VecDeque<Watched>,
     /// The newest measurements, oldest first.
     seen: VecDeque<Observation>,
     /// How many looks in a row have been beyond what is unlikely.
@@ -96,17 +96,17 @@ impl Watch {
         newest: Option<Observation>,
         age: Duration,
         ahead: Ahead,
-        said: Option<Unlikely>,
+        said: Option<Watched>,
     ) -> (Option<Surge>, Self) {
         let mut next = self.clone();
         let is_new = newest.filter(|newest| self.seen.back().is_none_or(|last| last.at < newest.at));
         let mut surge = None;
         if let Some(newest) = is_new {
             let expected = self.expected(newest.at - age);
-            let above = |load: fn(&Unlikely) -> Load| {
+            let above = |load: fn(&Watched) -> Load| {
                 expected.as_ref().map(load).filter(|expected| newest.load > *expected)
             };
-            let (far, long) = (above(|said| said.load), above(|said| said.for_long));
+            let (far, long) = (above(|said| said.unlikely), above(|said| said.for_long));
             next.looks_above = if far.is_some() { self.looks_above.saturating_add(1) } else { 0 };
             let in_a_row = self.seen.back().is_some_and(|last| newest.at - last.at <= MISSED);
             next.above_since = long.and(self.above_since.filter(|_| in_a_row).or(Some(newest.at)));
@@ -135,8 +135,8 @@ impl Watch {
     }
 
     /// What was said of the moment nearest to this one.
-    fn expected(&self, moment: Timestamp) -> Option<Unlikely> {
-        let beside = |said: &&Unlikely| (said.at - moment).abs();
+    fn expected(&self, moment: Timestamp) -> Option<Watched> {
+        let beside = |said: &&Watched| (said.at - moment).abs();
         self.said.iter().filter(|said| beside(said) <= NEAR).min_by_key(beside).copied()
     }
 
@@ -162,8 +162,9 @@ mod tests {
     const AGE: Duration = Duration::from_secs(30);
     const AHEAD: Ahead = Ahead { ready_in: Duration::from_secs(165), quantile: Quantile::P95 };
 
-    fn unlikely(at: Timestamp) -> Unlikely {
-        Unlikely { at, for_long: Load::saturating(110.0), load: Load::saturating(120.0) }
+    fn watched(at: Timestamp) -> Watched {
+        let [middle, for_long, unlikely] = [100.0, 110.0, 120.0].map(Load::saturating);
+        Watched { at, middle, for_long, unlikely }
     }
 
     /// Looks every 15 s at `loads`, of which 120 was expected at most, and 110 at most for long; the loads that a surge reaches.
@@ -178,7 +179,7 @@ mod tests {
             let now = from_epoch_seconds(1_000_000 + 15 * k);
             let newest = Observation { at: now, load: Load::saturating(*load) };
             // At first nothing was said of these moments yet.
-            let (surge, next) = watch.look(now, Some(newest), AGE, ahead, Some(unlikely(now + AGE)));
+            let (surge, next) = watch.look(now, Some(newest), AGE, ahead, Some(watched(now + AGE)));
             found.push(surge.map(|surge| surge.reaches.get().round()));
             watch = next;
         }
@@ -220,7 +221,7 @@ mod tests {
             let now = from_epoch_seconds(1_000_000 + 15 * k);
             let at = |ahead: i64| Load::saturating(bell(k + ahead));
             // The minute spoken of is measured four looks later. From the bell on a tenth more comes than was expected.
-            let said = Unlikely { at: now + AGE, for_long: at(4), load: at(4) };
+            let said = Watched { at: now + AGE, middle: at(4), for_long: at(4), unlikely: at(4) };
             let load = Load::saturating(bell(k) * if k > 8 { 1.1 } else { 1.0 });
             let (surge, next) = watch.look(now, Some(Observation { at: now, load }), AGE, AHEAD, Some(said));
             reached.extend(surge.map(|surge| surge.reaches.get()));
@@ -252,7 +253,7 @@ mod tests {
     fn a_measurement_that_is_seen_twice_is_one_look() {
         let now = from_epoch_seconds(1_000_000);
         let newest = Observation { at: now, load: Load::saturating(500.0) };
-        let mut watch = Watch { said: [unlikely(now - AGE)].into(), ..Watch::default() };
+        let mut watch = Watch { said: [watched(now - AGE)].into(), ..Watch::default() };
         for _ in 0..3 {
             let (surge, next) = watch.look(now, Some(newest), AGE, AHEAD, None);
             assert_eq!(surge, None);

@@ -3,18 +3,22 @@
 use crate::time::Timestamp;
 use crate::units::{Load, Quantile};
 
-/// What demand is not expected to exceed at a moment to come.
+/// What is said of a moment to come for the rules that look at minutes: what it is measured by when it has come, and whether the
+/// load stands still.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Unlikely {
-    /// The end of the minute that is spoken of. Not a plan's `peak_at`, which at an edge is the end of a slot.
+pub struct Watched {
+    /// The end of the minute that is spoken of. Not a plan's `peak_at`, which at an edge is the end of a slot, and with long lead
+    /// times lies beyond what is said of minutes.
     pub at: Timestamp,
+    /// At the median.
+    pub middle: Load,
     /// At [`Quantile::P99`]: a look beyond it happens, a minute beyond it does not.
     pub for_long: Load,
     /// At [`Quantile::UNLIKELY`]: two looks beyond it do not happen either.
-    pub load: Load,
+    pub unlikely: Load,
 }
 
-/// The median, the quantile of a plan, and the two of [`Unlikely`]: in ascending order, for only then are quantiles promised not to
+/// The median, the quantile of a plan, and the two of [`Watched`]: in ascending order, for only then are quantiles promised not to
 /// cross, and taken by their places.
 pub(super) struct Asked {
     pub(super) levels: [Quantile; 4],
@@ -30,7 +34,7 @@ impl Asked {
         Self { levels, own }
     }
 
-    /// What was said at each level: of the median, the plan's own, and the two of [`Unlikely`].
+    /// What was said at each level: of the median, the plan's own, and the two of [`Watched`].
     pub(super) fn told<T: Copy>(&self, said: [T; 4]) -> [T; 4] {
         let other = |place: usize| said[place + usize::from(place >= self.own)];
         [other(0), said[self.own], other(1), other(2)]

@@ -29,7 +29,7 @@ use crate::forecast::{Cause, Components, Fitted, Forecast, Known, Row};
 use crate::time::Timestamp;
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
 
-pub use asked::Unlikely;
+pub use asked::Watched;
 pub use believable::ABSURD;
 pub use climb::Climb;
 pub use event::{EventNeed, for_events};
@@ -53,6 +53,10 @@ pub struct Options {
 /// would belong to nobody.
 pub const RENEWAL: Duration = Duration::from_secs(45);
 
+/// Where pods take longer than this, surge and calm look at the minutes before they are ready: the last of which something is said
+/// also while the newest measurement is a minute late.
+const WATCHED: Duration = Duration::from_secs(13 * 60);
+
 /// The replicas needed over the coming lead-time window, and the moment that decides it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -68,8 +72,8 @@ pub struct Plan {
     pub peak: Load,
     /// Demand there, at the median.
     pub median: Load,
-    /// What demand is not expected to exceed, where the model knows the next minutes: beyond it is a surge.
-    pub unlikely: Option<Unlikely>,
+    /// What is said for surge and calm, where the model knows the next minutes.
+    pub watched: Option<Watched>,
     /// What the forecast there is made of.
     pub components: Components,
     /// The calendar or event among them, if one is in force there.
@@ -91,7 +95,7 @@ impl Plan {
             peak_at: forecast.step().end(row.slot),
             peak: Load::saturating(own),
             median: Load::saturating(median),
-            unlikely: None,
+            watched: None,
             components: row.components,
             cause: forecast.cause(&row.components).cloned(),
             climb: None,
@@ -147,7 +151,7 @@ fn next_minutes(until: Timestamp, model: &dyn Fitted, known: &Known<'_>, quantil
         peak_at: peak.at,
         peak: own,
         median,
-        unlikely: Some(Unlikely { at: peak.at, for_long, load: unlikely }),
+        watched: Some(Watched { at: peak.at, middle: median, for_long, unlikely }),
         components: Components {
             profile: peak.usual.get(),
             level: peak.point.get() - peak.effect - peak.usual.get(),
@@ -173,5 +177,7 @@ fn whole_window(
     let of_each = model.level_of_most(last.next().since(first), quantile);
     let forecast = model.forecast(known, first..last.next(), &[Quantile::MEDIAN, of_each])?;
     let row = forecast.rows().max_by(|a, b| a.loads[1].total_cmp(&b.loads[1]).then(b.slot.cmp(&a.slot)))?;
-    Some(Plan::of_slot(&forecast, &row, [row.loads[0], row.loads[1]], quantile))
+    let watched =
+        next_minutes(until.min(now + WATCHED), model, known, quantile).and_then(|plan| plan.watched);
+    Some(Plan { watched, ..Plan::of_slot(&forecast, &row, [row.loads[0], row.loads[1]], quantile) })
 }

@@ -258,7 +258,7 @@ impl<'a> From<&'a Plan> for Planned<'a> {
             peak_at: plan.peak_at,
             peak_load: plan.peak.get(),
             median_load: plan.median.get(),
-            unlikely_load: plan.unlikely.map(|unlikely| unlikely.load.get()),
+            unlikely_load: plan.watched.map(|watched| watched.unlikely.get()),
             components: Components {
                 profile: plan.components.profile,
                 day: plan.components.day,

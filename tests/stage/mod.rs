@@ -84,7 +84,7 @@ pub(crate) fn decision(target: &str, at: Timestamp, replicas: Option<u32>) -> Ar
                 peak_at: at + seconds(120),
                 peak: load(count),
                 median: load(count.saturating_sub(1)),
-                unlikely: None,
+                watched: None,
                 components: Components::default(),
                 cause: None,
                 climb: None,
