@@ -30,9 +30,10 @@ const STANDS_FOR: Duration = Duration::from_secs(1800);
 /// Twice as long held what was asked for beyond the end of a plateau, and cost bank calls 0.8 per cent of their hours.
 const SMOOTHED_OVER: Duration = Duration::from_secs(300);
 
-/// Still is a mean within this share of the newest one. Where nothing but scatter is to be learned, the middle rests on the
-/// mean of days and moves by less.
-const STILL: f64 = 0.02;
+/// Still is a time whose means all lie within this share of one another. Held against the newest alone, what was a little lower or
+/// higher an hour ago came and went with each move of it: 2.5 changes an hour of a flat load by the worst of 84 scatters, and 1.9 so. A
+/// narrower one ends at less than the middle moves by where there is nothing but scatter (2.3 at 0.02).
+const STILL: f64 = 0.03;
 
 /// What lies so many times as far above the middle as is not expected to be exceeded is no scatter, and does not stay: the
 /// minute after a bell, say, when the newest measurement is still the day's. At once as far, what is rare would come and go.
@@ -64,7 +65,9 @@ const SHARED_AT: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Asked {
     at: Timestamp,
-    replicas: Replicas,
+    /// What was asked for; nothing where that was more than scatter. It is held against what was said at that moment: held against
+    /// each one after it, it would come and go with them.
+    scattered: Replicas,
     middle: f64,
     /// The mean of the middles of [`SMOOTHED_OVER`] up to it.
     mean: f64,
@@ -84,18 +87,20 @@ impl Memory {
     pub(super) fn look(&self, now: Timestamp, replicas: Replicas, outlook: Outlook) -> (Option<Still>, Self) {
         let Outlook { middle, unlikely } = outlook;
         let farthest = Replicas::whole(middle + SCATTERS * (unlikely - middle).max(0.0));
+        let scattered = Some(replicas).filter(|replicas| *replicas <= farthest).unwrap_or_default();
         let mut next = self.without_the_old(now);
         let lately = next.latest().take_while(|asked| asked.at > now - SMOOTHED_OVER);
         let (sum, count) =
             lately.fold((middle, 1.0), |(sum, count), asked| (sum + asked.middle, count + 1.0));
         let newest = sum / count;
-        next.newer.push(Asked { at: now, replicas, middle, mean: newest });
-        let still = |asked: &&Asked| (asked.mean - newest).abs() <= STILL * newest;
-        let stood = next.latest().take_while(|asked| asked.at > now - LOOKS_BACK).take_while(still);
-        let (since, most) = stood.fold((now, Replicas(0)), |(_, most), asked| {
-            let scattered = Some(asked.replicas).filter(|replicas| *replicas <= farthest);
-            (asked.at, most.max(scattered.unwrap_or_default()))
+        next.newer.push(Asked { at: now, scattered, middle, mean: newest });
+        let (mut least, mut largest) = (newest, newest);
+        let stood = next.latest().take_while(|asked| {
+            (least, largest) = (least.min(asked.mean), largest.max(asked.mean));
+            asked.at > now - LOOKS_BACK && largest - least <= STILL * newest
         });
+        let (since, most) =
+            stood.fold((now, Replicas(0)), |(_, most), asked| (asked.at, most.max(asked.scattered)));
         let span = (now - since).to_std().unwrap_or_default();
         ((span >= STANDS_FOR).then_some(Still { span, most }), next)
     }
