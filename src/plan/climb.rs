@@ -283,4 +283,22 @@ mod tests {
         let tenfold = |seconds| ask(seconds, Growth::default());
         assert_eq!([45, 30, 15, 0, -1].map(tenfold), [10, 10, 10, 10, 100]);
     }
+
+    #[test]
+    fn a_climb_of_a_day_and_a_half_begins_in_time_and_no_earlier() {
+        let (at, five_minutes) = (from_epoch_seconds(EDGE), Step::try_new(Duration::from_secs(300)).unwrap());
+        let edge = Edge { at, from: 10.0, to: 460.0, step: five_minutes, sees: Sees::Day };
+        // 450 pods at one in five minutes are 37 and a half hours; looked at every quarter of an hour.
+        let options = options(120, growth(ScaleUp::Doubling, Some(0.2)));
+        let (mut standing, mut begun) = (edge.from, None);
+        for quarters in (0..=44 * 4).rev() {
+            let now = at - TimeDelta::minutes(15 * quarters) - TimeDelta::seconds(165);
+            let plan = plan(now, &edge, &options);
+            begun = begun.or(plan.climb.map(|_| quarters));
+            standing = (standing + 3.0).min(f64::from(plan.replicas.0)).max(standing);
+        }
+        // At 150 quarters ten do still.
+        assert_eq!(begun, Some(149));
+        assert!(standing >= 456.0, "{standing}");
+    }
 }
