@@ -24,7 +24,7 @@ const SERVICE: &str = "tidetable.tidetable.svc";
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The configuration file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "TIDETABLE_CONFIG")]
     config: PathBuf,
     /// The target.
     target: String,

@@ -28,7 +28,7 @@ use crate::engine::Clock;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The configuration file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "TIDETABLE_CONFIG")]
     config: PathBuf,
     /// Also read cluster and metrics sources, and name what would keep a forecast from the pods, instead of printing.
     #[arg(long)]
