@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tidetable::decision::Policy;
 use tidetable::series::Series;
-use tidetable::simulate::backtest::{Conditions, Course, Foresight, Keep, Ours, Run, Who};
+use tidetable::simulate::backtest::{Conditions, Course, Foresight, Keep, Ours, Reactive, Run, Who};
 use tidetable::simulate::{FineLoad, Within};
 use tidetable::time::Step;
 use tidetable::units::{Load, Quantile};
@@ -81,6 +81,23 @@ fn what_no_query_has_seen_yet_asks_for_nothing() {
         assert!(asked[40..seen].iter().all(|asked| *asked == 20), "{age}: {:?}", &asked[40..seen]);
         assert!(asked[seen + 12] >= 50, "{age}: {}", asked[seen + 12]);
     }
+}
+
+#[test]
+fn a_replay_that_begins_in_a_hole_begins_with_what_the_load_after_it_needs() {
+    let first = Step::MINUTE.slot_of(at("2026-05-15T04:01:00Z"));
+    let mut recorded = Series::empty(Step::MINUTE, first);
+    for slot in (0..30).chain(60..120) {
+        recorded.put(first.plus(slot), Load::saturating(2_400.0));
+    }
+    let (load, conditions) = (FineLoad::of(&recorded, Within::Smooth), fixture::conditions());
+    let hole = Step::MINUTE.start(first.plus(40));
+    let course = Course::over(hole..hole + TimeDelta::hours(1), &load, &conditions);
+    let reactive = Reactive { capacity: conditions.capacity, utilization: 0.8 };
+    let run = Run::new(reactive, &course, Keep::EachSync, fixture::LEAD_TIME).to_the_end(&course);
+    // Twenty bear it, and at four fifths it is twenty-five.
+    assert!(run.replicas.iter().all(|(asked, ready)| (*asked, *ready) == (25, 25)), "{:?}", run.replicas);
+    assert!(run.score.failed.abs() < 1e-9);
 }
 
 #[test]

@@ -52,7 +52,7 @@ targets:
     command.current_dir(folder.path()).args(line.split_whitespace());
     let ended = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-    let note = "the load may not be all that there was, says the source: store c is down";
+    let note = "a doubt about the load, from the source: store c is down";
     let table = String::from_utf8(ended.stdout).unwrap();
     assert_eq!(table.matches(note).count(), 1, "{table}");
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();

@@ -145,8 +145,7 @@ pub(super) fn notes(summary: &Summary) -> Vec<String> {
             grouped(summary.unmeasured_minutes, 0)
         ));
     }
-    let doubts =
-        summary.doubts.iter().map(|why| format!("the load may not be all that there was, says {why}"));
+    let doubts = summary.doubts.iter().map(|why| format!("a doubt about the load, from {why}"));
     notes.extend(doubts);
     if summary.forecast.unfit > 0 && summary.forecast.wql.is_some() {
         notes.push(format!("{} fits found too short a history", summary.forecast.unfit));

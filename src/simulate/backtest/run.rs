@@ -22,7 +22,8 @@ const PAUSE_SYNCS: usize = 60;
 /// How many of the worst moments are kept.
 const WORST: usize = 10;
 
-/// A course begins with as many pods as an HPA at this utilisation would have come to.
+/// A course begins with as many pods as an HPA at this utilisation would have come to; where it begins in a hole, by the first load
+/// after it.
 const BEGIN_UTILIZATION: f64 = 0.8;
 
 /// What is written down of a run.
@@ -80,7 +81,7 @@ impl<S: Scaler> Run<S> {
     pub fn new(scaler: S, course: &Course<'_>, keep: Keep, lead_time: Duration) -> Self {
         let conditions = course.conditions();
         let hpa = conditions.hpa(scaler.metric());
-        let load = course.load(0).unwrap_or(0.0);
+        let load = (0..course.syncs()).find_map(|sync| course.load(sync)).unwrap_or(0.0);
         let begin =
             f64::from(hpa.spec.min.0).max((load / conditions.capacity.get() / BEGIN_UTILIZATION).ceil());
         #[expect(
