@@ -18,7 +18,7 @@ use crate::forecast::nowcast::AGE;
 use crate::forecast::{Fitted, Known, Observation};
 use crate::guard::surge::{self, Surge, Watch};
 use crate::guard::{self, Applied, Freshness, Mode, Outlook, Rung, Situation, Standing};
-use crate::plan::{self, Counts, EventNeed, Plan, Prospect, RENEWAL, Shortfall, Watched};
+use crate::plan::{self, Counts, EventNeed, Footing, Plan, Prospect, RENEWAL, Shortfall, Watched};
 use crate::series::Series;
 use crate::time::Timestamp;
 use crate::units::{Load, LoadPerReplica, Quantile, Replicas};
@@ -90,8 +90,9 @@ pub struct State {
     /// What declared events will need, by the same look.
     prospects: Arc<[Prospect]>,
     look: Look,
-    /// What was answered last.
-    answered: Option<Replicas>,
+    /// What can stand by now of what was answered, at the pace of the climbs that are planned for, where anything was answered yet. It is
+    /// told and moves nothing: an answer goes ahead of what can be climbed, and would hide what is missing.
+    climbed: Option<f64>,
     guard: guard::State,
 }
 
@@ -169,7 +170,7 @@ pub fn decide(
 ) -> (Decision, State) {
     let (mut decision, mut next) = answer(target, now, evidence, policy, state);
     if state.look == Look::Outdated || now.timestamp().rem_euclid(LOOK_AHEAD_EVERY) == 0 {
-        let standing = state.answered.or(decision.guarded);
+        let standing = state.climbed.map(Replicas::whole_below).or(decision.guarded);
         (next.shortfall, next.prospects) = look_ahead(now, evidence, &next.newest_live, policy, standing);
     }
     decision.shortfall = next.shortfall;
@@ -211,9 +212,15 @@ pub fn answer(
         applied: ruling.applied,
         guarded: ruling.guarded,
     };
-    let answered = decision.guarded.or(state.answered);
+    let climbed = climbed(state.climbed, decision.guarded, &policy.plan.growth);
     let (shortfall, prospects) = (state.shortfall, Arc::clone(&state.prospects));
-    (decision, State { newest_live, watches, shortfall, prospects, look: Look::Holds, answered, guard })
+    (decision, State { newest_live, watches, shortfall, prospects, look: Look::Holds, climbed, guard })
+}
+
+/// What can stand at the end of a tick for which so many were answered: down at once, up as fast as can be climbed.
+fn climbed(before: Option<f64>, answered: Option<Replicas>, growth: &plan::Growth) -> Option<f64> {
+    let Some(answered) = answered.map(|replicas| f64::from(replicas.0)) else { return before };
+    Some(before.map_or(answered, |before| growth.after(before).min(answered)))
 }
 
 /// What will be missing of any demand, the largest shortfall, and what declared events will need.
@@ -234,7 +241,8 @@ fn look_ahead(
         let known = Known { settled: evidence.settled, origin: evidence.settled.end(), live: *live };
         let (capacity, options) = (evidence.capacity, &policy.plan);
         let missing = standing.and_then(|standing| {
-            Shortfall::ahead(now, model, &known, capacity, options, (standing, policy.guard.max))
+            let footing = Footing { standing, max: policy.guard.max, counts };
+            Shortfall::ahead(now, model, &known, capacity, options, footing)
         });
         shortfall = shortfall.into_iter().chain(missing).max_by_key(|shortfall| shortfall.missing);
         prospects.extend(Prospect::ahead(now, model, &known, capacity, options, counts));

@@ -352,3 +352,51 @@ proptest! {
         never_fewer(&settled, &almanac, policy, zero)?;
     }
 }
+
+/// Ten are needed, and four hundred from an hour after `now` on.
+#[derive(Debug)]
+struct Sale;
+
+impl Fitted for Sale {
+    fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
+        let step = known.settled.step();
+        let mut forecast = Forecast::new(step.start(known.origin), step, targets.start, levels.len());
+        for slot in (targets.start.0..targets.end.0).map(Slot) {
+            let load = if step.start(slot) >= now() + TimeDelta::hours(1) { 400.0 } else { 10.0 };
+            forecast.push(levels.iter().map(|_| load), Components::default());
+        }
+        Some(forecast)
+    }
+}
+
+#[test]
+fn a_climb_that_is_too_long_is_told_until_what_it_is_for_has_come() {
+    let growth = plan::Growth { scale_up: plan::ScaleUp::Doubling, pods_per_minute: Some(4.0) };
+    let lead_time = Duration::from_secs(120);
+    let policy = Policy {
+        plan: plan::Options { lead_time, quantile: Quantile::P95, growth },
+        guard: guard::Options::active(Replicas(1), Replicas(1000)),
+    };
+    let (target, one) = (Arc::from("payments-api"), LoadPerReplica::try_new(1.0).unwrap());
+    let (mut state, mut told) = (State::default(), Vec::new());
+    for tick in -40_i32..220 {
+        let then = now() + TimeDelta::seconds(15 * i64::from(tick));
+        let settled = Series::empty(Step::MINUTE, Step::MINUTE.last_ended(then).next());
+        let evidence = Evidence {
+            demand: &target,
+            capacity: one,
+            settled: &settled,
+            provisional: None,
+            live: Some(Observation { at: then, load: Load::try_new(10.0).unwrap() }),
+            // Nothing is known of it until `now`.
+            model: (tick >= 0).then_some(&Sale as &dyn Fitted),
+        };
+        let (decision, next) = decide(&target, then, &[evidence], &policy, &state);
+        state = next;
+        if tick >= 20 {
+            told.push(decision.shortfall.map(|short| short.missing.0));
+        }
+    }
+    // A minute brings four: some 240 of the 390 in an hour. The answer asks for what is needed from the first tick on.
+    assert!(told.iter().all(|told| told.is_some_and(|missing| (130..=170).contains(&missing))), "{told:?}");
+}

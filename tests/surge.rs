@@ -54,6 +54,10 @@ fn recorded(burst: impl Fn(f64) -> f64) -> Series {
 struct NeverSurprised<'a>(&'a dyn Fitted);
 
 impl Fitted for NeverSurprised<'_> {
+    fn inner(&self) -> Option<&dyn Fitted> {
+        Some(self.0)
+    }
+
     fn forecast(&self, known: &Known<'_>, targets: Range<Slot>, levels: &[Quantile]) -> Option<Forecast> {
         self.0.forecast(known, targets, levels)
     }

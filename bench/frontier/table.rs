@@ -71,14 +71,16 @@ pub(crate) fn print(cells: &[Cell]) {
     }
 }
 
-/// The ratios of all cells in a line. Of those that cannot be as cheap as the reactive HPA there is no ratio.
+/// The ratios of all cells in a line. Those that cannot be as cheap as the reactive HPA are lost, and have no ratio that could go into a
+/// mean.
 fn summed(cells: &[Cell], reading: Reading, utilization: f64) -> String {
     let ratios: Vec<f64> = cells.iter().map(|cell| reading(cell, utilization)).collect();
     let finite = || ratios.iter().copied().filter(|ratio| ratio.is_finite());
     let count = finite().count();
     let mean = (finite().map(f64::ln).sum::<f64>() / count.max(1) as f64).exp();
-    let worst = finite().fold(0.0, f64::max);
+    let worst = ratios.iter().copied().fold(0.0, f64::max);
+    let lost = ratios.iter().filter(|ratio| **ratio > 1.0).count();
     let dearer = ratios.len() - count;
     let never = if dearer > 0 { format!("; {dearer} are never so cheap") } else { String::new() };
-    format!("geometric mean {mean:.3} of {count} cells, worst {worst:.2}{never}")
+    format!("geometric mean {mean:.3} of {count} cells, {lost} lost, worst {worst:.2}{never}")
 }

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
     use crate::calendar::{Envelope, Window, WindowSource};
     use crate::forecast::{Components, Forecast, Observation};
-    use crate::plan::{Counts, Growth, Options, Plan, Prospect, ScaleUp, Shortfall, for_lead_time};
+    use crate::plan::{Counts, Footing, Growth, Options, Plan, Prospect, ScaleUp, Shortfall, for_lead_time};
     use crate::series::Series;
     use crate::time::{Slot, Step, Timestamp, from_epoch_seconds};
     use crate::units::{LoadPerReplica, Quantile, Replicas};
@@ -146,7 +146,7 @@ mod tests {
     fn neither_a_shortfall_nor_what_an_event_needs_is_more_than_is_believed() {
         with_known(None, |now, known| {
             let model = GoneWrong { in_seconds: 36_000, declared: false };
-            let bounds = (Replicas(10), Replicas(80));
+            let bounds = Footing { standing: Replicas(10), max: Replicas(80), counts: Counts::ForecastToo };
             let short = Shortfall::ahead(now, &model, known, one(), &options(), bounds).unwrap();
             assert_eq!((short.missing, short.needed), (Replicas(120), Replicas(200)));
             let ahead = Prospect::ahead(now, &model, known, one(), &options(), Counts::ForecastToo);
@@ -158,7 +158,7 @@ mod tests {
     fn what_somebody_declared_is_missing_in_full_however_large_it_is() {
         with_known(None, |now, known| {
             let model = GoneWrong { in_seconds: 36_000, declared: true };
-            let bounds = (Replicas(10), Replicas(80));
+            let bounds = Footing { standing: Replicas(10), max: Replicas(80), counts: Counts::ForecastToo };
             let short = Shortfall::ahead(now, &model, known, one(), &options(), bounds).unwrap();
             assert_eq!(short.needed, Replicas::bearing(Load::saturating(SAID), one()));
             let model = GoneWrong { in_seconds: 0, declared: true };

@@ -35,7 +35,7 @@ pub use climb::Climb;
 pub use event::{EventNeed, for_events};
 pub use growth::{Growth, SYNC, ScaleUp, ScaleUpPolicy, Select, Unit};
 pub use prospect::{Counts, Prospect};
-pub use shortfall::{Limit, Shortfall};
+pub use shortfall::{Footing, Limit, Shortfall};
 
 /// What turns demand into replicas.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,16 +1,17 @@
 //! What will be missing in spite of everything: said hours ahead, while somebody can still do something about it.
 //!
 //! Two things cannot be planned away: a maximum that is too low, and a climb that is too long for the time left. What is needed is
-//! what will be asked for: the forecast at the operator's quantile, and what stands ready for declared events.
+//! what will be asked for: the forecast at the operator's quantile, and what stands ready for declared events. In shadow nobody climbs to
+//! a forecast, so nobody is late for it; that it goes beyond the maximum is said there too.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use super::believable::Believable;
-use super::{Options, SYNC};
+use super::{Counts, Options, SYNC};
 use crate::forecast::{Fitted, HORIZON, Known};
 use crate::time::{Slot, Timestamp};
-use crate::units::{LoadPerReplica, Replicas};
+use crate::units::{Load, LoadPerReplica, Replicas};
 
 /// What keeps replicas from what is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,8 +47,19 @@ pub struct Shortfall {
     pub limit: Limit,
 }
 
+/// What a shortfall is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Footing {
+    /// What stands now.
+    pub standing: Replicas,
+    /// The configured maximum.
+    pub max: Replicas,
+    /// Whether the forecast is climbed to.
+    pub counts: Counts,
+}
+
 impl Shortfall {
-    /// The largest shortfall of the next 48 h when `standing` replicas stand at `now`, the first of several that are as large;
+    /// The largest shortfall of the next 48 h by what stands at `now`, the first of several that are as large;
     /// `None` when there is none or the model cannot speak. It ends where enough stand again.
     ///
     /// What comes before a single step of a climb that begins now is not looked at: nobody can act on it any more, and what
@@ -58,8 +70,9 @@ impl Shortfall {
         known: &Known<'_>,
         capacity: LoadPerReplica,
         options: &Options,
-        (standing, max): (Replicas, Replicas),
+        footing: Footing,
     ) -> Option<Self> {
+        let Footing { standing, max, counts } = footing;
         let step = known.settled.step();
         let (first, last) =
             (step.last_ended(now + options.lead_time).next(), known.origin.plus(step.slots_in(HORIZON)));
@@ -86,10 +99,15 @@ impl Shortfall {
                 climbed_until = if next > reached { climbed_until + SYNC } else { asked_by };
                 reached = next;
             }
-            let forecast = believable.load(row.loads[0], &row.components);
-            let needed = Replicas::bearing(declared.map_or(forecast, |floor| floor.max(forecast)), capacity);
             let there = Replicas::whole_below(reached.min(f64::from(max.0)));
-            let missing = Replicas(needed.0.saturating_sub(there.0));
+            let missing = |load: Load, there: Replicas| {
+                let needed = Replicas::bearing(load, capacity);
+                (Replicas(needed.0.saturating_sub(there.0)), needed)
+            };
+            let climbed_to = if counts == Counts::ForecastToo { there } else { max };
+            let forecast = missing(believable.load(row.loads[0], &row.components), climbed_to);
+            let (missing, needed) =
+                declared.map_or(forecast, |declared| missing(declared, there).max(forecast));
             if missing == Replicas(0) {
                 run = None;
                 continue;
@@ -121,7 +139,7 @@ mod tests {
     use crate::plan::{Growth, ScaleUp, for_lead_time};
     use crate::series::Series;
     use crate::time::{Step, from_epoch_seconds};
-    use crate::units::{Load, Quantile};
+    use crate::units::Quantile;
 
     /// Knows that a sale of `to` begins at `at` and lasts an hour, and what is usual.
     #[derive(Debug)]
@@ -174,6 +192,11 @@ mod tests {
 
     const NOW: i64 = 1_000_000_020;
 
+    /// Ten stand.
+    fn active(max: u32) -> Footing {
+        Footing { standing: Replicas(10), max: Replicas(max), counts: Counts::ForecastToo }
+    }
+
     fn options() -> Options {
         Options {
             lead_time: Duration::from_secs(120),
@@ -221,7 +244,7 @@ mod tests {
     fn what_the_maximum_or_the_time_will_not_allow_is_said_with_number_and_moment() {
         let check = |sale: Sale, max: u32, expected: Option<(i64, u32, Limit)>| {
             let found = with_known(NOW, |now, known| {
-                Shortfall::ahead(now, &sale, known, one(), &options(), (Replicas(10), Replicas(max)))
+                Shortfall::ahead(now, &sale, known, one(), &options(), active(max))
             });
             let said = found.map(|it| (it.from.timestamp() - NOW, it.missing.0, it.limit));
             assert_eq!(said, expected, "{sale:?}");
@@ -235,11 +258,26 @@ mod tests {
     #[test]
     fn what_was_declared_alone_is_missing_as_well() {
         let sale = Declared(Sale::over_ten(NOW + 36_000, 100.0));
-        let found = with_known(NOW, |now, known| {
-            Shortfall::ahead(now, &sale, known, one(), &options(), (Replicas(10), Replicas(80)))
-        });
+        let found =
+            with_known(NOW, |now, known| Shortfall::ahead(now, &sale, known, one(), &options(), active(80)));
         let said = found.map(|it| (it.from.timestamp() - NOW, it.missing.0, it.needed.0, it.limit));
         assert_eq!(said, Some((36_000, 20, 100, Limit::Max)));
+    }
+
+    #[test]
+    fn in_shadow_nobody_is_late_for_a_climb_that_was_never_begun_but_the_maximum_is_told() {
+        let ask = |sale: &dyn Fitted, max: u32| {
+            let found = with_known(NOW, |now, known| {
+                let shadow = Footing { counts: Counts::DeclaredOnly, ..active(max) };
+                Shortfall::ahead(now, sale, known, one(), &options(), shadow)
+            });
+            found.map(|it| (it.missing.0, it.limit))
+        };
+        let sale = || Sale::over_ten(NOW + 600, 100.0);
+        assert_eq!(ask(&sale(), 200), None);
+        assert_eq!(ask(&sale(), 80), Some((20, Limit::Max)));
+        // What was declared is climbed to in shadow as well.
+        assert_eq!(ask(&Declared(sale()), 200), Some((58, Limit::Time)));
     }
 
     #[test]
@@ -247,7 +285,7 @@ mod tests {
         let check = |usual: f64, at: i64, to: f64, expected: Option<(i64, u32, Limit)>| {
             let sale = Sale { usual, at: NOW + at, to };
             let found = with_known(NOW, |now, known| {
-                Shortfall::ahead(now, &sale, known, one(), &options(), (Replicas(10), Replicas(80)))
+                Shortfall::ahead(now, &sale, known, one(), &options(), active(80))
             });
             let said = found.map(|it| (it.from.timestamp() - NOW, it.missing.0, it.limit));
             assert_eq!(said, expected, "{sale:?}");

@@ -100,7 +100,7 @@ fn judge(args: &Args, whole: &Whole) -> u8 {
             match condition.holds(summary) {
                 Ok(None) => {}
                 // What is so up to here need not be so of the whole.
-                Ok(Some(_)) if whole.partial && !condition.lasts() => {}
+                Ok(Some(_)) if summary.partial && !condition.lasts() => {}
                 Ok(Some((left, right))) => {
                     failed = true;
                     let target = &summary.target;

@@ -89,7 +89,7 @@ impl<S: Scaler> Run<S> {
             clippy::cast_sign_loss,
             reason = "saturates; clamped below"
         )]
-        let begin = Replicas(begin as u32).clamp(hpa.spec.min, hpa.spec.max);
+        let begin = scaler.fixed().unwrap_or(Replicas(begin as u32)).clamp(hpa.spec.min, hpa.spec.max);
         // They have served since the sync before the first.
         let pods = Pods::new(course.decided_at(0) - DECIDE_EVERY, begin, conditions.start_up);
         let pods = match conditions.pods_per_minute {

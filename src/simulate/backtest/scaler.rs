@@ -21,6 +21,11 @@ pub trait Scaler: Send {
     /// What it says at a sync. Syncs are asked for once each, in order.
     fn reading(&mut self, past: &Past<'_>) -> Reading;
 
+    /// What it begins with; `None` where that is what the first load needs.
+    fn fixed(&self) -> Option<Replicas> {
+        None
+    }
+
     /// The decision behind the answer of an earlier sync, where there is one and it is still remembered.
     fn decision(&self, _sync: usize) -> Option<&Decision> {
         None
@@ -39,6 +44,10 @@ impl<S: Scaler + ?Sized> Scaler for Box<S> {
 
     fn reading(&mut self, past: &Past<'_>) -> Reading {
         (**self).reading(past)
+    }
+
+    fn fixed(&self) -> Option<Replicas> {
+        (**self).fixed()
     }
 
     fn decision(&self, sync: usize) -> Option<&Decision> {
@@ -87,6 +96,11 @@ impl Scaler for Static {
 
     fn reading(&mut self, _past: &Past<'_>) -> Reading {
         Reading::Value(f64::from(self.0.0))
+    }
+
+    /// Or an HPA that tolerates a tenth would find what the first load needs near enough for ever.
+    fn fixed(&self) -> Option<Replicas> {
+        Some(self.0)
     }
 }
 
