@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::args::{Args, BehaviorArg, Cluster};
 use super::subject::Meant;
+use crate::engine::LeadTime;
 use crate::guard::Tolerance;
 use crate::guard::tolerance::Mode;
 use crate::plan::{Growth, ScaleUp};
@@ -69,6 +70,42 @@ fn keeps_its_band(meant: &Meant) -> bool {
     matches!(meant.tolerance.mode, Mode::Deadband | Mode::Headroom)
 }
 
+/// The tolerance in force on the way up: that of the HPA's behavior, or the controller's.
+pub(super) fn tolerance_in_force(conditions: &Conditions) -> f64 {
+    conditions.behavior.as_ref().and_then(|behavior| behavior.up.tolerance).unwrap_or(conditions.tolerance)
+}
+
+/// What was taken for granted of the cluster, or made otherwise by a flag, and is to be known with the numbers.
+pub(super) fn remarks(args: &Args, meant: &Meant, conditions: &Conditions) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if meant.lead_time_from == LeadTime::Learned {
+        let seconds = meant.policy.plan.lead_time.as_secs();
+        remarks.push(format!(
+            "leadTime is auto, which a cluster shows while serving: {seconds} s are taken here; write it as a number to be judged by that"
+        ));
+    }
+    let in_force = tolerance_in_force(conditions);
+    if let Some(said) = args.cluster.tolerance {
+        if (said - in_force).abs() > f64::EPSILON {
+            remarks.push(format!(
+                "--tolerance {said} changes nothing: the HPA's behavior says its own, {in_force}; --behavior defaults or none has the controller's"
+            ));
+        } else if (said - meant.tolerance.up).abs() > f64::EPSILON {
+            remarks.push(format!(
+                "answers are written for a tolerance of {}, as configured; this HPA has {said}, by --tolerance",
+                meant.tolerance.up
+            ));
+        }
+    }
+    if conditions.growth() != meant.policy.plan.growth {
+        remarks.push(
+            "the plan counts on the growth that is configured or usual; this cluster has another, by --behavior or --pods-per-minute"
+                .to_owned(),
+        );
+    }
+    remarks
+}
+
 fn behavior(flag: BehaviorArg) -> Option<Behavior> {
     match flag {
         BehaviorArg::Recommended => Some(Behavior::recommended()),
@@ -119,6 +156,26 @@ mod tests {
         );
         assert_eq!(answered("--behavior defaults --tolerance 0.2"), 24_001);
         assert_eq!(answered("--behavior none --tolerance 0"), 22_000);
+    }
+
+    #[test]
+    fn what_a_flag_does_not_do_or_does_beside_the_configuration_is_told() {
+        let told = |flags: &str, change: fn(&mut Meant)| {
+            let args = Args::of_line(&format!("backtest --capacity 120 --input load.csv {flags}"));
+            let mut meant = Meant::by_flags(&args).unwrap();
+            change(&mut meant);
+            remarks(&args, &meant, &conditions(&args, &meant)).join("; ")
+        };
+        assert_eq!(told("", |_| {}), "");
+        assert_eq!(told("--behavior defaults --tolerance 0.2", |_| {}), "");
+        assert!(told("--tolerance 0.2", |_| {}).starts_with("--tolerance 0.2 changes nothing: "));
+        let configured = |meant: &mut Meant| meant.tolerance.up = 0.05;
+        let other = told("--behavior defaults --tolerance 0.2", configured);
+        assert!(
+            other.starts_with("answers are written for a tolerance of 0.05, as configured; this HPA has 0.2")
+        );
+        let auto = told("", |meant| meant.lead_time_from = LeadTime::Learned);
+        assert!(auto.starts_with("leadTime is auto") && auto.contains("120 s are taken here"), "{auto}");
     }
 
     #[test]

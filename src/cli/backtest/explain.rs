@@ -25,24 +25,26 @@ pub(super) fn why(moment: &LateMoment, explained: Option<&Explained>, max: Repli
     if guarded >= needed {
         return format!(
             "One lead time before, at {at}, {guarded} were asked for, which is enough; they were not ready in time. Start-up took longer than \
-             the lead time, the cluster could not start so many at once, or the HPA went there in steps."
+             the lead time, the cluster could not start so many at once, the HPA went there in steps or found what ran near enough, or so many were asked \
+             for too briefly."
         );
     }
     if guarded >= max.0 {
         return format!(
-            "One lead time before, at {at}, replicas were at their maximum of {max}; {needed} were needed."
+            "One lead time before, at {at}, the maximum of {max} was asked for; {needed} were needed."
         );
     }
+    let never = if needed > max.0 { format!(" More than {max} may not stand.") } else { String::new() };
     match (decision.foreseen, decision.foreseen_median, decision.planned) {
         (Some(foreseen), Some(median), Some(planned)) => {
             let over = 100.0 * (f64::from(needed) / f64::from(planned.max(1)) - 1.0);
             format!(
                 "One lead time before, at {at}, the plan foresaw at most {foreseen:.0} (median {median:.0}), which is {planned} replicas; {observed}. \
-                 Then demand came that needed {needed}, {over:.0} % more than planned."
+                 Then demand came that needed {needed}, {over:.0} % more than planned.{never}"
             )
         }
         _ => format!(
-            "One lead time before, at {at}, there was no plan yet, so {guarded} were asked for: {observed}."
+            "One lead time before, at {at}, there was no plan yet, so {guarded} were asked for: {observed}.{never}"
         ),
     }
 }

@@ -12,7 +12,7 @@ use super::input;
 use super::summary::Settings;
 use crate::calendar::Almanac;
 use crate::decision::Policy;
-use crate::engine::{Cadence, Demand, Target};
+use crate::engine::{Cadence, Demand, LeadTime, Target};
 use crate::forecast::{Exclusion, HORIZON, absurd, forecaster};
 use crate::guard::{self, Mode, Tolerance};
 use crate::plan;
@@ -33,6 +33,7 @@ const LARGEST: f64 = 1e200;
 pub(super) struct Meant {
     pub(super) target: Arc<str>,
     pub(super) policy: Policy,
+    pub(super) lead_time_from: LeadTime,
     pub(super) tolerance: Tolerance,
     pub(super) capacity: LoadPerReplica,
     almanac: Almanac,
@@ -50,6 +51,7 @@ impl Meant {
         Self {
             target: Arc::clone(&target.name),
             policy: target.policy.clone(),
+            lead_time_from: target.lead_time,
             tolerance: target.tolerance,
             capacity: demand.capacity,
             almanac: target.almanac.clone(),
@@ -79,6 +81,7 @@ impl Meant {
                     ..guard::Options::active(Replicas(quick.min), Replicas(quick.max))
                 },
             },
+            lead_time_from: LeadTime::Configured,
             tolerance: tolerance_by_flags(&args.cluster),
             capacity,
             almanac: Almanac::none(quick.timezone),
@@ -118,6 +121,7 @@ impl Subject {
         let input::Recording { series: mut input, compared_from, mut doubts } = input;
         doubts.extend(without_the_absurd(&mut input, &meant.almanac)?);
         let (training, tested) = spans(args, &meant.target, &input, compared_from)?;
+        doubts.extend(mostly_a_hole(&input, &training));
         let load = FineLoad::of(&input, Within::Wandering { seed: args.seed });
         let recorded = on_grid(&input, &load, meant.step);
         let conditions = conditions(args, &meant);
@@ -253,6 +257,20 @@ fn spans(
     Ok(((from - TRAINING).max(first)..from, from..to))
 }
 
+/// Where less than half of the time was measured on which the others' settings are chosen: they are no match then, and that is said.
+fn mostly_a_hole(input: &Series, training: &Range<Timestamp>) -> Option<String> {
+    let step = input.step();
+    let slots = step.last_ended(training.start).next()..step.last_ended(training.end).next();
+    let all = slots.end.since(slots.start);
+    let measured = input.loads(slots).count();
+    (2 * i64::try_from(measured).unwrap_or(i64::MAX) < all).then(|| {
+        format!(
+            "the input: {measured} of the {all} steps before {} are measured, and the others' settings are chosen on those; choose a later --from",
+            training.end
+        )
+    })
+}
+
 /// Fits on the serving cadence: from the one that is in force when the comparison begins.
 fn fits(args: &Args, meant: &Meant, tested: &Range<Timestamp>) -> Vec<Fit> {
     let cadence = Cadence::of(&meant.target, meant.step).renewed_every(args.contest.refit);
@@ -279,10 +297,11 @@ fn settings(args: &Args, meant: &Meant, conditions: &Conditions) -> Settings {
         max: conditions.max.0,
         timezone: meant.almanac.timezone().name(),
         behavior: cluster::behavior_name(&args.cluster, meant),
-        tolerance: conditions.tolerance,
+        tolerance: cluster::tolerance_in_force(conditions),
         cpu_target: args.cluster.cpu_target,
         pods_per_minute: conditions.pods_per_minute,
         growth_as_planned: conditions.growth() == meant.policy.plan.growth,
+        remarks: cluster::remarks(args, meant, conditions),
         start_up_sigma: args.cluster.start_up_sigma,
         queue_seconds: args.cluster.queue.as_secs_f64(),
         load_per_seconds: args.cluster.per.as_secs_f64(),

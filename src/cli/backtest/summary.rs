@@ -87,6 +87,8 @@ pub(super) struct Settings {
     pub(super) pods_per_minute: Option<f64>,
     /// Whether the plan counts on the growth that this cluster has.
     pub(super) growth_as_planned: bool,
+    /// What was taken for granted of the cluster, or made otherwise by a flag.
+    pub(super) remarks: Vec<String>,
     pub(super) start_up_sigma: f64,
     pub(super) queue_seconds: f64,
     pub(super) load_per_seconds: f64,

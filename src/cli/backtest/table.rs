@@ -9,7 +9,7 @@ use crate::simulate::{FINE_SECONDS, MOST_VARIATION, VARIATION_AT_PEAK};
 pub(super) fn described(policy: &PolicySummary) -> String {
     let setting = policy.setting.unwrap_or_default();
     match policy.policy {
-        "tidetable" => format!("tidetable, quantile {setting}"),
+        "tidetable" => format!("tidetable, quantile {}", level(setting)),
         "reactive" => format!("reactive HPA at {} %", percent(setting)),
         "reactive_tuned" => format!("reactive HPA, tuned: {} %", percent(setting)),
         "cron" => "KEDA cron, mean week".to_owned(),
@@ -17,6 +17,11 @@ pub(super) fn described(policy: &PolicySummary) -> String {
         "foresight" => "perfect foresight".to_owned(),
         other => other.to_owned(),
     }
+}
+
+/// A quantile with no more digits than anybody means.
+pub(super) fn level(quantile: f64) -> f64 {
+    (1e4 * quantile).round() / 1e4
 }
 
 fn percent(share: f64) -> String {
@@ -106,7 +111,7 @@ pub(super) fn notes(summary: &Summary) -> Vec<String> {
     if let Some(covered) = summary.forecast.plan_coverage {
         notes.push(format!(
             "plan: quantile {} holds {:.1} % of the moments that plans spoke of",
-            settings.quantile,
+            level(settings.quantile),
             100.0 * covered
         ));
     }
@@ -119,12 +124,7 @@ pub(super) fn notes(summary: &Summary) -> Vec<String> {
     if let Some(target) = settings.cpu_target {
         notes.push(format!("each policy beside a cpu trigger at {} %", percent(target)));
     }
-    if !settings.growth_as_planned {
-        notes.push(
-            "the plan counts on the configuration's growth; this cluster has another, by --behavior or --pods-per-minute"
-                .to_owned(),
-        );
-    }
+    notes.extend(settings.remarks.iter().cloned());
     let step = summary.input_step_seconds;
     let scatters = format!(
         "scatters by {} % at the busiest and up to {} % below, as recorded traffic does, with each step's sum kept",

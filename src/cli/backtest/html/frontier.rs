@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::chart::{Frame, Shape, coordinate, line, short, ticks};
 use crate::cli::backtest::summary::{Bill, Summary};
+use crate::cli::backtest::table::level;
 
 /// What goes wrong, of a policy's numbers.
 type Wrong = fn(&Bill) -> f64;
@@ -79,7 +80,7 @@ pub(super) fn picture(summary: &Summary, title: &str, wrong: Wrong) -> Markup {
 
 /// A quantile as it is written, a utilisation in percent.
 fn shown(policy: &str, setting: f64) -> String {
-    if policy == "tidetable" { setting.to_string() } else { format!("{:.0} %", 100.0 * setting) }
+    if policy == "tidetable" { level(setting).to_string() } else { format!("{:.0} %", 100.0 * setting) }
 }
 
 /// A logarithmic scale with a place for nothing at its foot.
