@@ -125,6 +125,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.from == From::Prometheus && args.input.is_some() {
         return wrong("--input is for --from csv; with --from prometheus leave it out".to_owned());
     }
+    let now = WallClock.now();
+    if let [Some(since), Some(until)] = [args.since, args.until].map(|said| Some(said?.before(now)))
+        && since >= until
+    {
+        return wrong(format!("--since {since} is not before --until {until}; choose an earlier --since"));
+    }
     let recorded = match (args.from, &args.input) {
         (From::Csv, Some(input)) => Some(read(args, input, (target, demand))?),
         _ => None,

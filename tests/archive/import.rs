@@ -77,6 +77,10 @@ fn a_span_can_be_chosen() {
     let arguments = [["--from", "csv", "--stamp", "end", "--input", input].as_slice(), &chosen].concat();
     let line = "payments-api: 5 days written, 1 not whole and left out";
     assert_said(&import(folder.path(), &arguments), line);
+    let backwards = ["--from", "csv", "--input", input, "--since", "10d", "--until", "20d"];
+    let ended = import(folder.path(), &backwards);
+    assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+    assert!(String::from_utf8(ended.stderr).unwrap().contains("is not before --until"));
     // What has not settled is not kept, whatever the file says.
     let line = "payments-api: 0 days written";
     let future = ["--from", "csv", "--stamp", "end", "--input", input, "--since", "1s"];
