@@ -160,7 +160,8 @@ impl Display for Explanation {
             writeln!(f, "{blend}")?;
         }
         for Refusal { candidate, why } in &self.refusals {
-            writeln!(f, "not asked: {candidate}, for {why}")?;
+            let is = if matches!(why, Unfit::TooFew { .. }) { "not taught yet" } else { "not asked" };
+            writeln!(f, "{is}: {candidate}, for {why}")?;
         }
         for Effect { cause, weight } in &self.effects {
             let name = &cause.name;
