@@ -204,6 +204,16 @@ fn the_cluster_grows_as_the_configuration_says_and_a_flag_that_says_otherwise_is
 }
 
 #[test]
+fn what_was_known_ahead_is_told_beside_the_numbers() {
+    let folder = folder();
+    let (ended, json) = configured(folder.path(), "    calendars: [us-fed, nyse]\n", "");
+    let (table, known) =
+        (String::from_utf8(ended.stdout).unwrap(), "known ahead, to tidetable alone: calendars us-fed, nyse");
+    assert!(table.contains(known), "{table}");
+    assert_eq!(json["targets"][0]["settings"]["remarks"], serde_json::json!([known]));
+}
+
+#[test]
 fn what_cannot_be_replayed_is_said_with_a_remedy() {
     let folder = folder();
     for (flags, remedy) in [

@@ -1,5 +1,6 @@
 //! One target, ready to be replayed: its policy, its load, the cluster and the spans.
 
+use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::args::Args;
 use super::cluster::{self, conditions, growth_by_flags, tolerance_by_flags};
 use super::input;
 use super::summary::Settings;
-use crate::calendar::Almanac;
+use crate::calendar::{Almanac, Window, WindowSource};
 use crate::decision::Policy;
 use crate::engine::{Cadence, Demand, LeadTime, Target};
 use crate::forecast::{Exclusion, HORIZON, absurd, forecaster};
@@ -27,6 +28,9 @@ const TRAINING: Duration = Duration::from_secs(28 * 86_400);
 
 /// A year of seconds of a larger load is more than sums can tell apart.
 const LARGEST: f64 = 1e200;
+
+/// So many events are named in a report.
+const NAMED: usize = 8;
 
 /// How a target is scaled and what is known of its demand, from a configuration or from flags.
 #[derive(Debug, Clone)]
@@ -131,7 +135,7 @@ impl Subject {
         meant.policy.guard.mode = Mode::Active;
         Ok(Self {
             target: Arc::clone(&meant.target),
-            settings: settings(args, &meant, &conditions),
+            settings: settings(args, &meant, &conditions, &tested),
             unit: meant.unit.clone(),
             zone: meant.almanac.timezone(),
             input_step: input.step(),
@@ -287,7 +291,30 @@ fn fits(args: &Args, meant: &Meant, tested: &Range<Timestamp>) -> Vec<Fit> {
     }
 }
 
-fn settings(args: &Args, meant: &Meant, conditions: &Conditions) -> Settings {
+/// The calendars and events that tidetable knew of in `tested`.
+fn known_ahead(almanac: &Almanac, tested: &Range<Timestamp>) -> Option<String> {
+    let outlook = almanac.over(tested.clone());
+    let declared =
+        |window: &&Window| window.source == WindowSource::Event && window.touches(tested.start, tested.end);
+    let events: BTreeSet<&str> =
+        outlook.windows().iter().filter(declared).map(|window| &*window.name).collect();
+    let calendars: Vec<&str> = almanac.calendars().iter().map(|calendar| &*calendar.name).collect();
+    let mut known = Vec::new();
+    if !calendars.is_empty() {
+        known.push(format!("calendars {}", calendars.join(", ")));
+    }
+    if !events.is_empty() {
+        let others = events.len().saturating_sub(NAMED);
+        let others = if others > 0 { format!(" and {others} others") } else { String::new() };
+        let named: Vec<&str> = events.into_iter().take(NAMED).collect();
+        known.push(format!("events {}{others}", named.join(", ")));
+    }
+    (!known.is_empty()).then(|| format!("known ahead, to tidetable alone: {}", known.join("; ")))
+}
+
+fn settings(args: &Args, meant: &Meant, conditions: &Conditions, tested: &Range<Timestamp>) -> Settings {
+    let mut remarks = cluster::remarks(args, meant, conditions);
+    remarks.extend(known_ahead(&meant.almanac, tested));
     let quantile = meant.policy.plan.quantile.get();
     Settings {
         capacity: conditions.capacity.get(),
@@ -301,7 +328,7 @@ fn settings(args: &Args, meant: &Meant, conditions: &Conditions) -> Settings {
         cpu_target: args.cluster.cpu_target,
         pods_per_minute: conditions.pods_per_minute,
         growth_as_planned: conditions.growth() == meant.policy.plan.growth,
-        remarks: cluster::remarks(args, meant, conditions),
+        remarks,
         start_up_sigma: args.cluster.start_up_sigma,
         queue_seconds: args.cluster.queue.as_secs_f64(),
         load_per_seconds: args.cluster.per.as_secs_f64(),

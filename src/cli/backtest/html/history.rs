@@ -12,6 +12,7 @@ use serde_json::json;
 use super::chart::{Frame, Shape, area, coordinate, line, time_axis, value_axis};
 use crate::cli::backtest::subject::Subject;
 use crate::cli::backtest::summary::Moment;
+use crate::decision::DECIDE_EVERY;
 use crate::simulate::backtest::{Course, Outcome};
 use crate::time::{LocalClock, Slot, Timestamp};
 
@@ -65,6 +66,12 @@ impl<'a> View<'a> {
         let until = self.course.syncs_until(moment.to + AROUND).min(self.outcome.syncs);
         let per_bucket = (until - from).div_ceil(MOST_BUCKETS).max(1);
         Self { syncs: from..until, per_bucket, course: self.course.clone(), ..*self }
+    }
+
+    /// How many minutes each point is a mean of, where it is more than a sync.
+    pub(super) fn minutes_a_point(&self) -> Option<f64> {
+        (self.per_bucket > 1)
+            .then(|| (DECIDE_EVERY * u32::try_from(self.per_bucket).unwrap_or(u32::MAX)).as_secs_f64() / 60.0)
     }
 
     fn from(&self) -> Timestamp {

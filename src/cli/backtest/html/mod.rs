@@ -72,7 +72,10 @@ fn target(subject: &Subject, outcome: &Outcome, summary: &Summary) -> Markup {
                 h2 { "Demand and replicas" }
                 p.lead {
                     "Grey is demand, as the replicas that would just bear it; the band reaches from the forecast's median to its 0.95 \
-                     quantile, as it was known at most one refit before. Lines are ready replicas. Numbers mark the worst moments."
+                     quantile, as it was known at most one refit before. Numbers mark the worst moments. Lines are ready replicas."
+                    @if let Some(minutes) = view.minutes_a_point() {
+                        " A point of them is the mean of " (minutes) " minutes, in which a peak is flatter than in the moments below."
+                    }
                 }
                 (legend(summary))
                 (view.picture("overview", &summary.worst))
