@@ -38,6 +38,17 @@ pub(super) fn picture(summary: &Summary, title: &str, wrong: Wrong) -> Markup {
         let share = ((hours - least_hours) / (most_hours - least_hours)).clamp(0.0, 1.0);
         (frame.x(share), frame.y(scale.share(wrong)))
     };
+    let labels: Vec<Label> = lines
+        .iter()
+        .rev()
+        .flat_map(|(policy, points)| points.iter().map(move |point| (*policy, point)))
+        .map(|(policy, (hours, wrong, setting))| {
+            let ((x, y), text) = (place(*hours, *wrong), shown(policy, *setting));
+            // One curve is told on its left, the other on its right: where they run side by side both can be read.
+            let beside = if policy == "tidetable" { -7.0 - LABEL.0 } else { 7.0 };
+            Label { x: x + beside, y: y - 5.0, text }
+        })
+        .collect();
     html! {
         figure.frontier {
             figcaption { (title) }
@@ -56,10 +67,14 @@ pub(super) fn picture(summary: &Summary, title: &str, wrong: Wrong) -> Markup {
                 }
                 @for (policy, points) in &lines {
                     path class=(format!("ready s-{policy}")) d=(line(points.iter().map(|(x, y, _)| Some(place(*x, *y))), Shape::Straight)) {}
-                    @for (hours, wrong, setting) in points {
+                    @for (hours, wrong, _) in points {
                         @let (x, y) = place(*hours, *wrong);
                         circle class=(format!("dot s-{policy}")) cx=(coordinate(x)) cy=(coordinate(y)) r="3.5" {}
-                        text.point x=(coordinate(x + 6.0)) y=(coordinate(y - 5.0)) { (shown(policy, *setting)) }
+                    }
+                }
+                @for (label, has_room) in labels.iter().zip(with_room(&labels)) {
+                    @if has_room {
+                        text.point x=(coordinate(label.x)) y=(coordinate(label.y)) { (label.text) }
                     }
                 }
                 @for (policy, hours, wrong) in &singles {
@@ -76,6 +91,29 @@ pub(super) fn picture(summary: &Summary, title: &str, wrong: Wrong) -> Markup {
             }
         }
     }
+}
+
+/// A label is about so wide and high.
+const LABEL: (f64, f64) = (28.0, 12.0);
+
+/// The setting of a point, and where it is told.
+struct Label {
+    x: f64,
+    y: f64,
+    text: String,
+}
+
+/// Which labels lie on none before them: ours come first, and of a curve the cheaper ones.
+fn with_room(labels: &[Label]) -> Vec<bool> {
+    let apart = |a: &Label, b: &Label| (a.x - b.x).abs() >= LABEL.0 || (a.y - b.y).abs() >= LABEL.1;
+    let mut told: Vec<&Label> = Vec::new();
+    let mut rooms = Vec::new();
+    for label in labels {
+        let has_room = told.iter().all(|before| apart(before, label));
+        told.extend(has_room.then_some(label));
+        rooms.push(has_room);
+    }
+    rooms
 }
 
 /// A quantile as it is written, a utilisation in percent.
@@ -126,4 +164,16 @@ impl Decades {
 /// A decade in few characters.
 fn decade_shown(number: f64) -> String {
     if number > 0.0 && number < 0.01 { format!("{number:.0e}") } else { short(number) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_that_would_lie_on_another_are_left_out() {
+        let label = |(x, y)| Label { x, y, text: "0.9".to_owned() };
+        let labels = [(0.0, 0.0), (5.0, 5.0), (5.0, 20.0), (12.0, 14.0), (60.0, 14.0)].map(label);
+        assert_eq!(with_room(&labels), [true, false, true, false, true]);
+    }
 }
