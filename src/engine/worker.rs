@@ -267,7 +267,8 @@ impl<S: MetricSource, H: History, C: Clock, L: DecisionLog, A: Archive> Worker<S
     /// load cannot be read.
     ///
     /// What comes of it is the state of a worker that has been running all along, but for a provisional slot that was
-    /// held, or a model that came into force within the window.
+    /// held, or a model that came into force within the window: what calm then keeps of two hours was asked for by the one before it, and may
+    /// be a replica more or fewer until they are over.
     async fn replay(&mut self, at: Timestamp, deadline: Instant) -> Option<State> {
         let step = Step::try_new(DECIDE_EVERY).unwrap_or(Step::MINUTE);
         let until = step.last_ended(at);

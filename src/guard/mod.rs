@@ -93,7 +93,8 @@ pub enum Floor {
     #[default]
     Reactive,
     /// It may stop a scale-down and never causes a scale-up, for pods asked for a spike come when it is over. Cheaper, and
-    /// outside the law; without a plan the floor is whole all the same.
+    /// outside the law; without a plan the floor is whole all the same. It looks at what was answered, so a replica that began later may
+    /// answer otherwise while measurements lie above the plan: at low quantiles, mostly.
     Hold,
 }
 
