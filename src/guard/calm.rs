@@ -197,7 +197,7 @@ mod tests {
                 let still;
                 (still, memory) = memory.look(now, Replicas(replicas), outlook);
                 let stays = still.map_or(0, |still| still.most.0);
-                assert!(quarter < 492 || stays <= 42, "{stays} {} s after the fall", 15 * (quarter - 480));
+                assert!(quarter < 496 || stays <= 42, "{stays} {} s after the fall", 15 * (quarter - 480));
             }
         }
     }

@@ -128,7 +128,6 @@ mod tests {
         };
         let fifths: usize = shapes.iter().map(rises_by_a_fifth).sum();
         let edges: usize = shapes.iter().map(|shape| edges(shape).len()).sum();
-        println!("{edges} edges, {fifths} rises by a fifth");
         assert!(fifths >= 50 && edges <= fifths / 4, "{edges} of {fifths} in twenty days");
     }
 
