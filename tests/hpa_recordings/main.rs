@@ -22,11 +22,8 @@ use std::path::PathBuf;
 use recording::Recording;
 use replay::Decided;
 
-/// The share of evaluations that must agree, in all recordings together.
+/// The share of evaluations that must agree, in each recording and so in all.
 const AGREEMENT: f64 = 0.99;
-
-/// The same in each of them. Most have fewer than a hundred rows, so that one row says little; a rule misunderstood fails more.
-const AGREEMENT_IN_EACH: f64 = 0.9;
 
 #[test]
 fn decides_as_the_recorded_controller_did() {
@@ -54,13 +51,12 @@ fn check(mode: &str, replay: fn(&Recording) -> Vec<Decided>) {
         }
         let agreed = pairs().filter(|(row, decided)| decided.agrees_with(row)).count();
         println!("{mode} {}: {agreed} / {}", recording.name, decided.len());
-        if (agreed as f64) < AGREEMENT_IN_EACH * decided.len() as f64 {
+        if (agreed as f64) < AGREEMENT * decided.len() as f64 {
             poor.push(format!("{}: {agreed} / {}", recording.name, decided.len()));
         }
         matched += agreed;
         total += decided.len();
     }
     println!("{mode}, {} recordings: {matched} / {total} decisions match", recordings.len());
-    assert!(poor.is_empty(), "{mode}: below {AGREEMENT_IN_EACH}:\n{}", poor.join("\n"));
-    assert!(matched as f64 >= AGREEMENT * total as f64, "{mode}: {matched} of {total} is below {AGREEMENT}");
+    assert!(poor.is_empty(), "{mode}: below {AGREEMENT}:\n{}", poor.join("\n"));
 }
