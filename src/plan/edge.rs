@@ -19,11 +19,11 @@ use crate::units::{Load, Quantile};
 const RISES: f64 = 1.2;
 const WITHIN: TimeDelta = TimeDelta::minutes(3);
 
-/// The shape that two weeks of minutes leave scatters by a third of what they do, and where they scatter by a tenth it rises by a
-/// fifth as often as three times a day. An edge stands out of what the half hour before it does in as many minutes: it is as far
-/// from its median as so many of the half's usual distances, four standard deviations of a normal scatter.
+/// The shape that two weeks of minutes leave scatters by half of what they do, and where they scatter by a tenth it rises by a
+/// fifth some four times a day. An edge stands out of what the half hour before it does in as many minutes: it is farther from its
+/// median than four standard deviations, by the median distance from that, which is 0.6745 of one where scatter is normal.
 const STANDS_OUT: f64 = 4.0 / 0.6745;
-const SCATTERS_OVER: i64 = 30;
+const SCATTERS_OVER_MINUTES: i64 = 30;
 
 /// `plan`, which speaks of one moment, or what the day says of the slot in which that lies, if it rises to more.
 pub(super) fn over(plan: Plan, model: &dyn Fitted, known: &Known<'_>, quantile: Quantile) -> Plan {
@@ -57,19 +57,24 @@ fn at_an_edge(plan: &Plan, model: &dyn Fitted, known: &Known<'_>, quantile: Quan
 /// Whether the day is an edge above what it was shortly before `at` in any of `slots`; `None` where it does not say.
 pub(super) fn rises(model: &dyn Fitted, step: Step, at: Timestamp, slots: Range<Slot>) -> Option<bool> {
     let before = model.outline(step.slot_of(at - WITHIN))?;
-    let mut rise = 0.0_f64;
-    for slot in (slots.start.0..slots.end.0).map(Slot) {
-        rise = rise.max(model.outline(slot)? - before);
-    }
     // Scatter is looked at last, for hardly ever does anything rise.
-    Some(rise > (RISES - 1.0) * before && rise > scatter(model, step, at - WITHIN))
+    let mut stands_out = None;
+    for slot in (slots.start.0..slots.end.0).map(Slot) {
+        let rise = model.outline(slot)? - before;
+        if rise > (RISES - 1.0) * before
+            && rise > *stands_out.get_or_insert_with(|| scatter(model, step, at - WITHIN))
+        {
+            return Some(true);
+        }
+    }
+    Some(false)
 }
 
 /// By how much the day is to rise to be more than what it scatters by in the half hour up to `at`. What recurs in it for a few
 /// minutes, batches for one, moves no median.
 fn scatter(model: &dyn Fitted, step: Step, at: Timestamp) -> f64 {
     let outline = |minutes: i64| model.outline(step.slot_of(at - TimeDelta::minutes(minutes)));
-    let mut rises: Vec<f64> = (0..SCATTERS_OVER)
+    let mut rises: Vec<f64> = (0..SCATTERS_OVER_MINUTES)
         .filter_map(|back| Some(outline(back)? - outline(back + WITHIN.num_minutes())?))
         .collect();
     let Some(usual) = median(&mut rises) else { return 0.0 };
