@@ -77,10 +77,12 @@ fn summed(cells: &[Cell], reading: Reading, utilization: f64) -> String {
     let ratios: Vec<f64> = cells.iter().map(|cell| reading(cell, utilization)).collect();
     let finite = || ratios.iter().copied().filter(|ratio| ratio.is_finite());
     let count = finite().count();
-    let mean = (finite().map(f64::ln).sum::<f64>() / count.max(1) as f64).exp();
+    let mean = (finite().map(f64::ln).sum::<f64>() / count as f64).exp();
+    let mean =
+        if count > 0 { format!("geometric mean {mean:.3} of {count} cells") } else { "no mean".into() };
     let worst = ratios.iter().copied().fold(0.0, f64::max);
     let lost = ratios.iter().filter(|ratio| **ratio > 1.0).count();
     let dearer = ratios.len() - count;
     let never = if dearer > 0 { format!("; {dearer} are never so cheap") } else { String::new() };
-    format!("geometric mean {mean:.3} of {count} cells, {lost} lost, worst {worst:.2}{never}")
+    format!("{mean}, {lost} lost, worst {worst:.2}{never}")
 }
